@@ -1,0 +1,1 @@
+"""The pages: server-rendered, no cookie, no request to anybody else."""

@@ -1,0 +1,17 @@
+"""Names of the things that belong to an account; typed, so that no call mixes them up."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NewType
+
+AccountId = NewType("AccountId", str)
+MemberId = NewType("MemberId", str)
+SiteId = NewType("SiteId", str)
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new(prefix: str) -> str:
+    """A random id such as `acc_5k2…`: 80 bits, so that ids cannot be guessed or counted."""
+    return f"{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(16))

@@ -1,0 +1,205 @@
+"""The registry's tables. Alembic's revisions make them; a test proves that both say the same.
+
+Times are UTC and aware on the way in and out (`UtcDateTime`). Secrets are stored as hashes. Each row that
+belongs to an account carries it, and every query names it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python on every database (SQLite would hand back naive times)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone: pass an aware datetime")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON}
+
+
+def _account() -> Mapped[str]:
+    return mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+
+
+class Account(Base):
+    """A customer."""
+
+    __tablename__ = "accounts"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    region: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+
+
+class Member(Base):
+    """A person who belongs to an account, with the contacts that warnings go to."""
+
+    __tablename__ = "members"
+    __table_args__ = (UniqueConstraint("account_id", "email"),)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    role: Mapped[str] = mapped_column(String(16))  # owner, manager, operator, viewer
+    email: Mapped[str] = mapped_column(String(254))
+    phone: Mapped[str | None] = mapped_column(String(20))  # E.164
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    email_verified_at: Mapped[datetime | None]
+    phone_verified_at: Mapped[datetime | None]
+    email_failed_at: Mapped[datetime | None]  # the mail server said for good that there is no such address
+    phone_failed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class Site(Base):
+    """One farm: one agent, one pseudonym key (which stays there)."""
+
+    __tablename__ = "sites"
+    __table_args__ = (UniqueConstraint("account_id", "name"),)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    name: Mapped[str] = mapped_column(String(200))
+    lan_url: Mapped[str | None] = mapped_column(String(300))  # of the agent's on-site page, for links
+    paused_at: Mapped[datetime | None]
+    last_batch_at: Mapped[datetime | None]  # when one arrived, by our clock
+    created_at: Mapped[datetime]
+
+
+class EnrolmentCode(Base):
+    """A one-time code that makes an agent the agent of a site."""
+
+    __tablename__ = "enrolment_codes"
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Token(Base):
+    """A bearer token; only its SHA-256 is kept (256 random bits need no slow hash)."""
+
+    __tablename__ = "tokens"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    kind: Mapped[str] = mapped_column(String(16))  # agent, read
+    site_id: Mapped[str | None] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
+    label: Mapped[str] = mapped_column(String(200))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class JudgedBatch(Base):
+    """A batch that the rules have seen, so that a batch sent again changes no state."""
+
+    __tablename__ = "judged_batches"
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    batch_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    judged_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class RuleState(Base):
+    """Where a rule stands for one machine (or a site: machine = ""), when it is not plainly inactive."""
+
+    __tablename__ = "rule_states"
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True)
+    machine: Mapped[str] = mapped_column(String(32), primary_key=True)
+    rule: Mapped[str] = mapped_column(String(32), primary_key=True)
+    state: Mapped[dict[str, Any]]  # backend.warnings.step.State, as JSON
+    updated_at: Mapped[datetime]
+
+
+class Warning(Base):
+    """One warning from firing to resolved; history is kept until its window ends."""
+
+    __tablename__ = "warnings"
+    __table_args__ = (
+        # The database, not our code, says that there is one active warning a rule and machine.
+        Index(
+            "uq_warnings_active",
+            "account_id",
+            "site_id",
+            "machine",
+            "rule",
+            unique=True,
+            sqlite_where=text("resolved_at IS NULL"),
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+        Index("ix_warnings_account_started", "account_id", "started_at"),
+    )
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
+    machine: Mapped[str] = mapped_column(String(32))  # "" for a site's rule
+    rule: Mapped[str] = mapped_column(String(32))
+    severity: Mapped[str] = mapped_column(String(16))
+    model: Mapped[str | None] = mapped_column(String(64))
+    value: Mapped[float | None]  # what met the rule, when it fired
+    threshold: Mapped[float | None]
+    since: Mapped[datetime]  # when the condition began
+    started_at: Mapped[datetime]  # when it fired
+    resolved_at: Mapped[datetime | None]
+
+
+class OutboxMessage(Base):
+    """A message to one contact: written with the state change that caused it, sent at least once."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("dedup_key"),
+        Index("ix_outbox_due", "sent_at", "failed_at", "due_at"),
+    )
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    site_id: Mapped[str | None] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
+    member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
+    channel: Mapped[str] = mapped_column(String(16))  # email, sms
+    kind: Mapped[str] = mapped_column(String(16))  # firing, resolved
+    dedup_key: Mapped[str] = mapped_column(String(200))
+    body: Mapped[dict[str, Any]]  # what to render: warning ids; no rendered text, so that a resend is current
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    claimed_until: Mapped[datetime | None]  # a lease: two backends never send the same message at once
+    sent_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(String(500))

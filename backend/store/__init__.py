@@ -1,0 +1,1 @@
+"""Time series behind the Store protocol; every call takes the account first."""

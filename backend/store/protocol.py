@@ -1,0 +1,69 @@
+"""What a time-series store promises. Two engines keep it; one contract suite tests both.
+
+Every method takes the account first, and nothing that belongs to another account can be read, changed or
+counted through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from agent.wire import Batch, MachineId, Reading
+from backend.ids import AccountId, SiteId
+
+Aggregate = Literal["mean", "min", "max", "sum", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest reading of one machine."""
+
+    site: SiteId
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesQuery:
+    """A question about one metric of the catalogue (`backend.store.metrics`).
+
+    With `machines` empty the answer is one series over all machines of `site` (or of the account): first
+    the mean of each machine in each step, then `across` over the machines.
+    """
+
+    metric: str
+    start: datetime
+    end: datetime
+    step: timedelta
+    aggregate: Aggregate = "mean"  # within one step of one machine
+    across: Aggregate | None = None  # over machines; None = one series a machine
+    site: SiteId | None = None
+    machines: tuple[MachineId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Values on the step's grid, oldest first; a step without data is absent."""
+
+    machine: MachineId | None  # None: a total over machines
+    points: tuple[tuple[datetime, float], ...]
+
+
+class Store(Protocol):
+    """Time series of many accounts."""
+
+    async def write(self, account: AccountId, batch: Batch, *, now: datetime) -> bool:
+        """Store a batch. When this returns it is durable. False: this batch id was already stored."""
+
+    async def latest(
+        self, account: AccountId, *, site: SiteId | None = None, since: datetime | None = None
+    ) -> Sequence[Latest]:
+        """The newest reading of each machine, ordered by machine."""
+
+    async def series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
+        """Answer a query. Raises `KeyError` for a metric that the catalogue does not have."""
+
+    async def close(self) -> None:
+        """Write what is open and let go of files. Safe to call twice."""
