@@ -1,0 +1,124 @@
+"""The registry's database: transactions, and bringing its tables up to date.
+
+SQLite by default, PostgreSQL to scale; nothing above this module knows which. Guarantees:
+
+- `begin()` is one transaction: all of it or nothing, durable when the block has ended.
+- Writers queue. On SQLite a transaction that reads first and writes later can fail for good when somebody
+  else wrote in between (SQLITE_BUSY, whatever the timeout), so a writer takes the lock at its first
+  statement (BEGIN IMMEDIATE) and one connection of this process writes at a time. Do not open a second
+  `begin()` inside one: it waits for itself and fails after `WAIT_S`.
+- `read()` sees one consistent state, never waits for a writer and cannot write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+WAIT_S: Final = 30.0
+"""How long a writer waits for its turn before it gives up."""
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_READERS: Final = 4
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_MIGRATING: Final = 0x175A11  # any number, the same in each backend: only one of them migrates at a time
+
+
+class Database:
+    """Where accounts, members, sites, tokens, warnings and the outbox are.
+
+    `url` is `sqlite:////absolute/path` or `postgresql://user:password@host/name`. Opening is lazy. Raises
+    `ValueError` for another kind of database; the message does not repeat the URL, which holds a password.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        kind = parsed.get_backend_name()
+        if kind not in _DRIVERS:
+            raise ValueError(f"the registry is sqlite or postgresql, not {kind}")
+        parsed = parsed.set(drivername=_DRIVERS[kind])
+        if kind == "sqlite":
+            self._writer = _sqlite(parsed, connections=1, writes=True)
+            self._reader = _sqlite(parsed, connections=_READERS, writes=False)
+        else:
+            self._writer = self._reader = create_async_engine(parsed, pool_pre_ping=True, pool_timeout=WAIT_S)
+        self._begin = async_sessionmaker(self._writer, expire_on_commit=False)
+        self._read = async_sessionmaker(self._reader, expire_on_commit=False)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`, for the few statements that differ."""
+        return self._writer.dialect.name
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that may write; committed when the block ends, rolled back when it raises."""
+        async with self._begin.begin() as session:
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A consistent view; writing through it fails on SQLite."""
+        async with self._read.begin() as session:
+            yield session
+
+    async def migrate(self) -> None:
+        """Bring the tables to this version's; nothing happens when they are. All of it or nothing."""
+        await self.alter(lambda connection: command.upgrade(alembic_config(connection), "head"))
+
+    async def alter(self, change: Callable[[Connection], None]) -> None:
+        """Run a change of the tables in one transaction, while no other backend does."""
+        async with self._writer.begin() as connection:
+            if self.dialect == "postgresql":
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+            await connection.run_sync(change)
+
+    async def check(self) -> None:
+        """Ask the database something; raises when it does not answer or was never migrated."""
+        async with self.read() as session:
+            await session.execute(text("SELECT version_num FROM alembic_version"))
+
+    async def close(self) -> None:
+        """Let go of all connections. Safe to call twice."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic needs to know to work on an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _sqlite(url: URL, *, connections: int, writes: bool) -> AsyncEngine:
+    if writes and url.database and url.database != ":memory:":
+        Path(url.database).touch(mode=0o600)  # contacts are in it; SQLite gives its WAL the same mode
+    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=WAIT_S)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 would begin by itself, and late
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(WAIT_S * 1000)}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when power fails
+        cursor.execute("PRAGMA foreign_keys = ON")
+        if not writes:
+            cursor.execute("PRAGMA query_only = ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
