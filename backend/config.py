@@ -1,0 +1,240 @@
+"""Settings of the backend: one TOML file, frozen, a typo stops the start and names its line.
+
+`backend.example.toml` documents each one; a commented-out value there is the default. Secrets are never in
+the file: each comes from a file that only the service can read (`…_file`) or from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+_SECRETS: Final = {
+    ("registry", "url"): "ITSMINER_REGISTRY_URL",
+    ("smtp", "password"): "ITSMINER_SMTP_PASSWORD",
+    ("sms", "token"): "ITSMINER_SMS_TOKEN",
+}
+"""Setting → environment variable; the file that may hold it instead is the setting's name + `_file`."""
+
+
+class Misconfigured(Exception):
+    """The operator has to change something; the message says what."""
+
+
+def _network(value: str) -> str:
+    return str(ip_network(value, strict=False))
+
+
+Seconds = Annotated[float, Field(ge=0, le=366 * 86_400, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=300)]
+Address = Annotated[str, StringConstraints(pattern=r"^[^\s@<>]+@[^\s@<>]+$", max_length=254)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Listen(_Settings):
+    """Where the service answers; TLS is the business of the proxy in front of it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8600  # 0: any free one, named in the event `backend.listening`
+    proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
+
+
+class Registry(_Settings):
+    """Accounts, members, sites, tokens, warnings, outbox. Without a URL: SQLite in `data_dir`."""
+
+    url: SecretStr | None = None
+    url_file: Path | None = None
+
+
+class StoreSettings(_Settings):
+    """The time series."""
+
+    engine: Literal["embedded"] = "embedded"
+    open_accounts: Annotated[int, Field(ge=1, le=10_000)] = 64  # DuckDB files kept open at once
+    memory_mb: Annotated[int, Field(ge=64)] = 512  # that DuckDB may use, over all accounts
+
+
+class Limits(_Settings):
+    """What one request or one address may cost."""
+
+    batch_mb: Annotated[float, Field(gt=0, le=1_000)] = 8  # decompressed; compressed may be no larger
+    batches_at_once: Annotated[int, Field(ge=1, le=10_000)] = 64  # further ones get 503 and come back
+    enrolments_per_min: Annotated[int, Field(ge=1)] = 10  # from one address
+    series_points: Annotated[int, Field(ge=10)] = 200_000  # in one answer
+
+
+class Notify(_Settings):
+    """How messages of one account and site are gathered."""
+
+    group_wait_s: Seconds = 30
+    update_s: Seconds = 300
+    repeat_s: Seconds = 14_400
+
+
+class Smtp(_Settings):
+    """The mail server. Without `host` no mail is sent."""
+
+    host: str | None = None
+    port: Port = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    username: str | None = None
+    password_file: Path | None = None
+    password: SecretStr | None = None
+    sender: Address | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.host is not None and self.sender is None:
+            raise ValueError("a host needs a sender, the address that mails come from")
+        if self.username is not None and self.password is None:
+            raise ValueError("a username needs password_file, or ITSMINER_SMTP_PASSWORD in the environment")
+        return self
+
+
+class Sms(_Settings):
+    """The SMS gateway (Twilio's message API). Without `url` no text is sent."""
+
+    url: HttpUrl | None = None
+    account: str | None = None
+    token_file: Path | None = None
+    token: SecretStr | None = None
+    sender: Annotated[str, StringConstraints(pattern=r"^(\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11})$")] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.url is not None and (self.account is None or self.token is None or self.sender is None):
+            raise ValueError("a url needs account, sender, and token_file or ITSMINER_SMS_TOKEN in the environment")
+        return self
+
+
+class Contact(_Settings):
+    """Whom members can write to; named in each page and mail."""
+
+    email: Address | None = None
+    name: str = "ItsMiner"
+
+
+class Log(_Settings):
+    """Events go to standard error."""
+
+    format: Literal["logfmt", "json"] = "logfmt"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class BackendSettings(_Settings):
+    """All of it. `load` makes one; every part has defaults that work."""
+
+    data_dir: Path = Path("/var/lib/itsminer-backend")
+    public_url: HttpUrl | None = None  # as members reach it, for links in messages; default: where it listens
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$")] = "eu"
+    listen: Listen = Listen()
+    registry: Registry = Registry()
+    store: StoreSettings = StoreSettings()
+    limits: Limits = Limits()
+    rules: dict[str, dict[str, float]] = Field(default_factory=dict)  # changes to the catalogue, by rule
+    notify: Notify = Notify()
+    smtp: Smtp = Smtp()
+    sms: Sms = Sms()
+    contact: Contact = Contact()
+    log: Log = Log()
+
+    @property
+    def registry_url(self) -> str:
+        """The URL for `Database`; it may hold a password."""
+        if self.registry.url is not None:
+            return self.registry.url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'registry.db'}"
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> BackendSettings:
+    """Read the settings and the secrets that they name. Relative paths are relative to the file.
+
+    Raises `Misconfigured`, naming file, line and setting; never a value that could be a secret.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path}: cannot be read ({_reason(error)})") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path}: {error}") from error
+    for (section, name), variable in _SECRETS.items():
+        _fill(data, section, name, environ.get(variable), path)
+    data_dir = data.get("data_dir")
+    if isinstance(data_dir, str):
+        data["data_dir"] = path.parent / Path(data_dir).expanduser()
+    try:
+        return BackendSettings.model_validate(data)
+    except ValidationError as error:
+        raise Misconfigured("\n".join(_complaints(error, path, text))) from error
+
+
+def _fill(data: dict[str, Any], section: str, name: str, from_environment: str | None, path: Path) -> None:
+    """Put a secret in its place, from the environment or from the file that the settings name."""
+    table = data.setdefault(section, {})
+    if not isinstance(table, dict):
+        return  # the model says what is wrong with it
+    if name in table and name != "url":
+        raise Misconfigured(
+            f"{path}: {section}.{name} is a secret and does not belong here: put it into a file and name that in "
+            f"{section}.{name}_file, or into the environment as {_SECRETS[section, name]}"
+        )
+    file = table.get(f"{name}_file")
+    if from_environment is not None:
+        table[name] = from_environment
+    elif isinstance(file, str):
+        try:
+            table[name] = (path.parent / Path(file).expanduser()).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"{path}: {section}.{name}_file cannot be read ({_reason(error)})") from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "not UTF-8"
+
+
+def _complaints(error: ValidationError, path: Path, text: str) -> list[str]:
+    """One line a fault: where, which setting, what is wrong with it."""
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        names = [str(part) for part in fault["loc"]]
+        reason = "there is no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+        line = _line_of(text, names)
+        lines.append(f"{path}{f':{line}' if line else ''}: {'.'.join(names)}: {reason.removeprefix('Value error, ')}")
+    return lines
+
+
+def _line_of(text: str, names: list[str]) -> int | None:
+    """The line where a setting (or at least its table) stands; None when it does not stand there."""
+    table: list[str] = []
+    found = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line):
+            table = [part.strip().strip("\"'") for part in header[1].split(".")]
+            if names[: len(table)] == table:
+                found = number
+        elif (key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*=", line)) and names[: len(table) + 1] == [*table, key[1]]:
+            return number
+    return found
