@@ -1,0 +1,1 @@
+"""Whole-system runs: real programs, real sockets, real files, killed in the middle."""
