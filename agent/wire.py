@@ -68,7 +68,7 @@ Seconds = Annotated[float, Field(ge=0, le=4e9, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class State(StrEnum):
@@ -85,55 +85,95 @@ class Board(_Frozen):
     """One hash board."""
 
     index: Annotated[int, Field(ge=0, le=63)]
+    """Which board, from 0: a missing board is named by its place."""
     hashrate_ths: Hashrate | None = None
+    """TH/s now: a weak board is found by it."""
     expected_ths: Hashrate | None = None
+    """TH/s that the maker or the firmware expects of this board."""
     board_temp_c: Celsius | None = None
-    chip_temp_c: Celsius | None = None  # the hottest chip that the board reports
+    """°C, the hottest sensor on the board: cooling."""
+    chip_temp_c: Celsius | None = None
+    """°C, the hottest chip that the board reports: the first sign of a machine that cooks itself."""
     chips_working: Count | None = None
+    """Chips that answer: a dying board loses them one by one."""
     chips_expected: Count | None = None
+    """Chips that the board was made with."""
     frequency_mhz: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] | None = None
+    """MHz, the mean of the board: explains a hashrate that is low by choice."""
     voltage_v: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False)] | None = None
+    """V: explains power and faults of the supply."""
 
 
 class Pool(_Frozen):
     """One configured pool; `host` is a well-known public name or a pseudonym."""
 
     host: PoolHost
+    """A well-known public pool's name, or the pseudonym of a private one: which pools are down."""
     account: PoolAccount | None = None
+    """Pseudonym of the pool account (or wallet): hashrate that goes to a strange account is seen."""
     worker: Worker | None = None
+    """Pseudonym of the worker name."""
     alive: bool | None = None
+    """Whether the machine calls the pool alive."""
     active: bool | None = None
+    """Whether the machine works for this pool now."""
 
 
 class Reading(_Frozen):
     """What one machine said in one poll. Made by `agent.pseudonym.pseudonymize` and nowhere else."""
 
-    time: Instant  # on the poll's grid, so that series of a site line up
+    time: Instant
+    """UTC, on the poll's grid, so that the series of a site line up."""
     machine: Machine
+    """Pseudonym of the machine: the same one stays the same, and only its site can say which it is."""
     make: Name | None = None
+    """The maker, from a catalogue: thresholds differ by it."""
     model: Name | None = None
+    """The model, from a catalogue: nominal values differ by it."""
     firmware: Name | None = None
-    driver: Name | None = None  # which reader and version: readers disagree (Avalon: 184 against 197 TH/s)
+    """The firmware's version: faults come with updates."""
+    driver: Name | None = None
+    """What read the machine, with its version: readers disagree (an Avalon: 184 against 197 TH/s)."""
     read_ms: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
+    """ms that the machine took to answer: a machine slows down before it fails."""
     state: State
+    """What the machine was doing."""
     is_meant_to_mine: bool | None = None
+    """False when its owner stopped it: then nothing is warned about."""
     hashrate_ths: Hashrate | None = None
+    """TH/s now, as the machine measures it (seconds to minutes, by firmware)."""
     expected_ths: Hashrate | None = None
+    """TH/s that the maker or the firmware expects."""
     power_w: Watts | None = None
+    """W, as the machine measures it: cost."""
     efficiency_j_per_th: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None
+    """J/TH, power over hashrate."""
     uptime_s: Seconds | None = None
+    """s since the miner started: restarts."""
     inlet_temp_c: Celsius | None = None
+    """°C of the air (or liquid) that goes in."""
     outlet_temp_c: Celsius | None = None
+    """°C of the air (or liquid) that comes out."""
     fans_rpm: Annotated[tuple[Rpm, ...], Field(max_length=16)] | None = None
+    """rpm of each fan in the machine's order, without the power supply's: a stopped fan is a 0."""
     boards: Annotated[tuple[Board, ...], Field(max_length=64)] | None = None
+    """The hash boards."""
     shares_accepted: Count | None = None
+    """Shares accepted since the miner started."""
     shares_rejected: Count | None = None
+    """Shares rejected since the miner started: wasted work."""
     shares_stale: Count | None = None
+    """Shares that came too late, since the miner started: the line to the pool."""
     last_share_age_s: Seconds | None = None
+    """s since the last accepted share: work that reaches nobody."""
     pools: Annotated[tuple[Pool, ...], Field(max_length=16)] | None = None
-    pool_expected: bool | None = None  # compared at the site with the pools declared there
+    """The configured pools in the machine's order."""
+    pool_expected: bool | None = None
+    """Whether the pools are those declared at the site; compared there, in clear, and only the answer leaves."""
     fault_codes: Annotated[tuple[FaultCode, ...], Field(max_length=64)] | None = None
+    """The vendor's fault codes, as vendor:code."""
     power_mode: Name | None = None
+    """The power mode that the machine names: explains a hashrate that is low by choice."""
 
     @property
     def chip_temp_c(self) -> float | None:
@@ -151,13 +191,20 @@ class Reading(_Frozen):
 class Batch(_Frozen):
     """What one request carries: readings of one site."""
 
-    id: UUID  # the backend stores each id once, however often it arrives
+    id: UUID
+    """UUID: the backend stores each id once, however often it arrives."""
     contract: int = CONTRACT
+    """The contract's version."""
     site: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
-    agent: Name  # the agent's version
+    """The backend's own name of the site, given at enrolment."""
+    agent: Name
+    """The agent's version: faults come with updates."""
     sent_at: Instant
-    backlog_s: Seconds = 0.0  # age of the oldest reading still unsent at the site
+    """UTC by the agent's clock when it sent this: a clock that is wrong is seen."""
+    backlog_s: Seconds = 0.0
+    """s, the age of the oldest reading still unsent at the site."""
     readings: Annotated[tuple[Reading, ...], Field(max_length=MAX_READINGS)]
+    """The readings."""
 
 
 class ContractError(ValueError):
