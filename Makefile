@@ -35,7 +35,7 @@ bench: setup ## measure: make bench BENCH=name; the last line is JSON
 
 .PHONY: docs
 docs: setup ## write the generated parts of docs/ anew
-	@$(PY) -m tests.docs
+	@$(PY) docs/generate.py
 
 .PHONY: lock
 lock: ## resolve the dependencies anew (needs uv) into requirements.lock, hashes and no hosts
