@@ -5,6 +5,7 @@ AgentError
 ├── BadReply           it answered, but not in a way we can use: keep going, count it
 ├── Rejected           the backend will never take this batch: quarantine it
 ├── RetryLater         the backend cannot take it now: keep it, wait `after_s`
+├── DiskTrouble        the site's own disk takes no more: keep it in memory, try again, say so once
 ├── NotAllowed         our token is not (or no longer) valid: pause the uplink and say so
 └── Misconfigured      a setting, key or file is wrong: stop at start and say what to change
 """
@@ -34,6 +35,10 @@ class RetryLater(AgentError):
     def __init__(self, message: str, after_s: float | None = None) -> None:
         super().__init__(message)
         self.after_s = after_s
+
+
+class DiskTrouble(AgentError):
+    """The disk is full, read-only or failing; the message says which and where."""
 
 
 class NotAllowed(AgentError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import os
 import re
 import secrets
 import stat
@@ -20,6 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
+from agent import durable
 from agent.errors import Misconfigured
 from agent.identity import canonical_name, identity
 from agent.leakguard import Names, leaking
@@ -64,22 +64,13 @@ class Keyring:
     def create(cls, path: Path) -> Self:
         """Make a new key in a new file that only its owner reads. Never overwrites: a lost key cannot be had again.
 
-        The file is there whole or not at all, whenever the process dies.
+        The file is there whole or not at all, whenever the process dies. Raises `Misconfigured` or `DiskTrouble`.
         """
         key = secrets.token_bytes(KEY_BYTES)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(key.hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, path)
+            durable.write_new(path, f"{key.hex()}\n".encode())
         except FileExistsError as error:
             raise Misconfigured(f"{path} is there already; it is this site's key and is not overwritten") from error
-        except OSError as error:
-            raise Misconfigured(f"cannot write the site key {path}: {error.strerror}") from error
-        finally:
-            draft.unlink(missing_ok=True)
         return cls(key)
 
     @classmethod

@@ -1,0 +1,194 @@
+"""Settings of the agent: one TOML file, frozen, a typo stops the start and names its line.
+
+`agent.example.toml` documents each one; a commented-out value there is the default. Passwords and keys are
+never in the file: it names the files that hold them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from agent.errors import Misconfigured
+from agent.pools import canonical_address, canonical_host
+from agent.transit import checked_url
+
+DEFAULT_FILE: Final = Path("/etc/itsminer/agent.toml")
+DEFAULT_STATE: Final = Path("/var/lib/itsminer-agent")
+
+
+def _range(value: str) -> str:
+    """`a.b.c.d`, `a.b.c.d/nn`, `a.b.c.d-e` or `first-last`, all IPv4 or IPv6."""
+    first, dash, last = value.strip().partition("-")
+    try:
+        if not dash:
+            ipaddress.ip_network(first, strict=False)
+            return value.strip()
+        begin = ipaddress.ip_address(first)
+        end = ipaddress.ip_address(last if "." in last or ":" in last else f"{first.rpartition('.')[0]}.{last}")
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no range; write 192.168.1.0/24, 192.168.1.10-50 or one address") from error
+    if begin.version != end.version or int(begin) > int(end):
+        raise ValueError(f"{value!r} ends before it begins")
+    return value.strip()
+
+
+def _public_host(value: str) -> str:
+    host = canonical_host(value)
+    if host is None or "." not in host or canonical_address(host) or not re.fullmatch(r"[a-z0-9.-]{1,100}", host):
+        raise ValueError(f"{value!r} is no public host name; write a name such as pool.example.com")
+    return host
+
+
+Range = Annotated[str, AfterValidator(_range)]
+PublicHost = Annotated[str, AfterValidator(_public_host)]
+Url = Annotated[str, AfterValidator(checked_url)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Backend(_Settings):
+    """Where readings go. Enrolment writes the URL down, so it is seldom needed here."""
+
+    url: Url | None = None
+    ca_file: Path | None = None
+
+
+class Network(_Settings):
+    """Where machines are looked for, and how gently."""
+
+    ranges: tuple[Range, ...] = ()
+    exclude: tuple[Range, ...] = ()
+    connections_per_s: Annotated[float, Field(gt=0, le=100_000)] = 200
+    rescan_s: Annotated[float, Field(ge=60, le=604_800)] = 3_600
+
+
+class Poll(_Settings):
+    """How often each machine is asked, and how long it may take to answer."""
+
+    interval_s: Annotated[float, Field(ge=1, le=3_600)] = 60
+    deadline_s: Annotated[float, Field(ge=0.5, le=120)] = 10
+    concurrency: Annotated[int, Field(ge=1, le=2_000)] = 200
+    engine: Literal["auto", "pyasic", "asic-rs"] = "auto"
+    vendor_passwords: bool = False
+
+
+class Credential(_Settings):
+    """How to log in to machines of one make."""
+
+    make: Text
+    username: Text
+    password_file: Path
+
+    def password(self) -> str:
+        """Read from the file each time, so that it is kept nowhere else. Raises `Misconfigured`."""
+        try:
+            password = self.password_file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"credentials of {self.make}: cannot read {self.password_file}") from error
+        if not password:
+            raise Misconfigured(f"credentials of {self.make}: {self.password_file} is empty")
+        return password
+
+
+class SpoolSettings(_Settings):
+    """What waits on disk for the backend."""
+
+    max_mb: Annotated[float, Field(ge=1, le=10_000_000)] = 2_000
+    batch_readings: Annotated[int, Field(ge=1, le=2_000)] = 500
+    flush_s: Annotated[float, Field(ge=0.1, le=600)] = 2.0
+
+
+class Pools(_Settings):
+    """Which pools are called by name, and which ones machines should use."""
+
+    public: tuple[PublicHost, ...] = ()
+    expected: tuple[Text, ...] = ()
+
+
+class Log(_Settings):
+    """Events go to standard error."""
+
+    format: Literal["logfmt", "json"] = "logfmt"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class AgentSettings(_Settings):
+    """All of it. `load` makes one from a file; `AgentSettings()` is all defaults."""
+
+    state_dir: Path = DEFAULT_STATE
+    backend: Backend = Backend()
+    network: Network = Network()
+    poll: Poll = Poll()
+    credentials: tuple[Credential, ...] = ()
+    spool: SpoolSettings = SpoolSettings()
+    pools: Pools = Pools()
+    log: Log = Log()
+
+
+def load(path: Path) -> AgentSettings:
+    """Read the settings; relative paths in them are relative to the file.
+
+    Raises `Misconfigured` with one line for each fault: file, line, setting, what is wrong with it.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise Misconfigured(f"{path}: is not UTF-8 text") from error
+    except OSError as error:
+        raise Misconfigured(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        settings = AgentSettings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise Misconfigured("\n".join(_complaints(error, path, text))) from error
+    return _anchored(settings, path.absolute().parent)
+
+
+def _anchored(settings: AgentSettings, folder: Path) -> AgentSettings:
+    def anchor(path: Path) -> Path:
+        return folder / path.expanduser()
+
+    backend = settings.backend
+    if backend.ca_file:
+        backend = backend.model_copy(update={"ca_file": anchor(backend.ca_file)})
+    credentials = tuple(
+        one.model_copy(update={"password_file": anchor(one.password_file)}) for one in settings.credentials
+    )
+    return settings.model_copy(
+        update={"state_dir": anchor(settings.state_dir), "backend": backend, "credentials": credentials}
+    )
+
+
+def _complaints(error: ValidationError, path: Path, text: str) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        names = [str(part) for part in fault["loc"]]
+        reason = "there is no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+        line = _line_of(text, [name for name in names if not name.isdigit()])
+        where = f"{path}:{line}" if line else str(path)
+        lines.append(f"{where}: {'.'.join(names)}: {reason.removeprefix('Value error, ')}")
+    return lines
+
+
+def _line_of(text: str, names: list[str]) -> int | None:
+    """The line where a setting, or at least its table, stands."""
+    table: list[str] = []
+    found = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]+\s*(#.*)?$", line):
+            table = header[1].split(".")
+            if found is None and names[: len(table)] == table:
+                found = number
+        elif (key := re.match(r"\s*([\w-]+)\s*=", line)) and names[: len(table) + 1] == [*table, key[1]]:
+            return number
+    return found
