@@ -27,10 +27,12 @@ class Latest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesQuery:
-    """A question about one metric of the catalogue (`backend.store.metrics`).
+    """A question about one metric of the catalogue (`backend.store.metrics`), for `start` ≤ time < `end`.
 
-    With `machines` empty the answer is one series over all machines of `site` (or of the account): first
-    the mean of each machine in each step, then `across` over the machines.
+    Steps lie on the grid of whole steps since 1970, and `start` is moved down to it, so that no first step is
+    half a one. Without `across` the answer has one series a machine. With it there is one series over the
+    machines: first `aggregate` of each machine in each step, then `across` over the machines. `machines`
+    empty means all of `site`, or of the account.
     """
 
     metric: str
@@ -41,6 +43,11 @@ class SeriesQuery:
     across: Aggregate | None = None  # over machines; None = one series a machine
     site: SiteId | None = None
     machines: tuple[MachineId, ...] = ()
+    max_points: int = 200_000  # of the whole answer
+
+
+class TooManyPoints(ValueError):
+    """The answer would have more points than the query allows: ask for less time, fewer machines or longer steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,13 @@ class Store(Protocol):
         """The newest reading of each machine, ordered by machine."""
 
     async def series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
-        """Answer a query. Raises `KeyError` for a metric that the catalogue does not have."""
+        """Answer a query, ordered by machine; machines without a value are absent.
+
+        Raises `KeyError` for a metric that the catalogue does not have, and `TooManyPoints`.
+        """
+
+    async def check(self) -> None:
+        """Raise when a batch could not be stored now."""
 
     async def close(self) -> None:
         """Write what is open and let go of files. Safe to call twice."""
