@@ -177,7 +177,71 @@ class Warning(Base):
     threshold: Mapped[float | None]
     since: Mapped[datetime]  # when the condition began
     started_at: Mapped[datetime]  # when it fired
+    acknowledged_at: Mapped[datetime | None]  # somebody cares for it: no more reminders
     resolved_at: Mapped[datetime | None]
+    resolution: Mapped[str | None] = mapped_column(String(16))  # recovered, paused, switched_off
+
+
+class SiteWatch(Base):
+    """What the rules remember of a site from one batch to the next; each batch writes it."""
+
+    __tablename__ = "site_watches"
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True)
+    account_id: Mapped[str] = _account()
+    version: Mapped[int]  # counts changes; who remembers another one has to read the states anew
+    judged_to: Mapped[datetime | None]  # the newest reading's time
+    interval_s: Mapped[float | None]  # between the site's readings, as seen
+    behind_since: Mapped[datetime | None]  # by our clock: since then the agent sends a backlog
+
+
+class PausedMachine(Base):
+    """A machine that raises nothing until somebody resumes it."""
+
+    __tablename__ = "paused_machines"
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True)
+    machine: Mapped[str] = mapped_column(String(32), primary_key=True)
+    account_id: Mapped[str] = _account()
+    paused_at: Mapped[datetime]
+
+
+class RuleOverride(Base):
+    """Numbers of a rule that an account changed, and where: "" is everywhere."""
+
+    __tablename__ = "rule_overrides"
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    rule: Mapped[str] = mapped_column(String(32), primary_key=True)
+    site_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64), primary_key=True)
+    machine: Mapped[str] = mapped_column(String(32), primary_key=True)
+    numbers: Mapped[dict[str, Any]]  # backend.warnings.overrides.Numbers
+    changed_at: Mapped[datetime]
+
+
+class Silence(Base):
+    """Until it ends, nobody is told of what it matches; the warnings themselves go on. A maintenance window too."""
+
+    __tablename__ = "silences"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    site_id: Mapped[str | None] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))  # None: every site
+    machine: Mapped[str | None] = mapped_column(String(32))  # None: every machine, and the site's own rules
+    rule: Mapped[str | None] = mapped_column(String(32))  # None: every rule
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+
+
+class Telling(Base):
+    """That a contact was told of a warning, and whether it was told that it is over."""
+
+    __tablename__ = "tellings"
+    __table_args__ = (Index("ix_tellings_open", "member_id", "channel", "over_message_id"),)
+    warning_id: Mapped[str] = mapped_column(ForeignKey("warnings.id", ondelete="CASCADE"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16), primary_key=True)
+    account_id: Mapped[str] = _account()
+    severity: Mapped[str] = mapped_column(String(16))  # the worst that was told
+    message_id: Mapped[str] = mapped_column(String(64))  # of the outbox: what told it last
+    over_message_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class OutboxMessage(Base):
@@ -185,7 +249,15 @@ class OutboxMessage(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        UniqueConstraint("dedup_key"),
+        # One unsent message about one thing to one contact: what happens meanwhile goes into the same message.
+        Index(
+            "uq_outbox_open",
+            "dedup_key",
+            unique=True,
+            sqlite_where=text("sent_at IS NULL AND failed_at IS NULL"),
+            postgresql_where=text("sent_at IS NULL AND failed_at IS NULL"),
+        ),
+        Index("ix_outbox_sent", "dedup_key", "sent_at"),
         Index("ix_outbox_due", "sent_at", "failed_at", "due_at"),
     )
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -193,11 +265,12 @@ class OutboxMessage(Base):
     site_id: Mapped[str | None] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
     member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
     channel: Mapped[str] = mapped_column(String(16))  # email, sms
-    kind: Mapped[str] = mapped_column(String(16))  # firing, resolved
+    kind: Mapped[str] = mapped_column(String(16))  # warnings
     dedup_key: Mapped[str] = mapped_column(String(200))
-    body: Mapped[dict[str, Any]]  # what to render: warning ids; no rendered text, so that a resend is current
+    body: Mapped[dict[str, Any]]  # what it tells: ids, no text; {} until it is sent for the first time
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
+    expires_at: Mapped[datetime]  # given up when it could not be sent until then
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_until: Mapped[datetime | None]  # a lease: two backends never send the same message at once
     sent_at: Mapped[datetime | None]
