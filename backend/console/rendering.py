@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from backend.console import figures
 from backend.console.charts import Charts
@@ -25,52 +25,59 @@ _ZOOM: Final = 0.3
 """A chart of the whole farm shows at least this part of its value: a drop shows, noise does not."""
 
 
-class Renderer:
-    """Renders the two templates. `version` is in the addresses of style and script, so that a new one is fetched."""
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("backend.console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_TEMPLATES.globals["figures"] = figures
 
-    def __init__(self, *, contact_name: str, contact_email: str | None, public_url: str, version: str) -> None:
-        self._templates = Environment(
-            loader=PackageLoader("backend.console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals["figures"] = figures
-        self._public_url = public_url
-        self._frame = self._templates.get_template("page.html").render(
-            contact_name=contact_name, contact_email=contact_email, version=version
-        )
 
-    def frame(self) -> str:
-        """The page without any data: everybody may see it."""
-        return self._frame
+def frame(*, contact_name: str, contact_email: str | None, version: str) -> str:
+    """The page without any data: everybody may see it.
 
-    def farm(self, farm: Farm, view: View, rows: list[Machine], chosen: int, charts: Charts) -> str:
-        """The inside of the page: `rows` of the `chosen` machines of a view, and everything above them."""
-        totals = farm.totals
-        return self._templates.get_template("farm.html").render(
-            farm=farm,
-            totals=totals,
-            view=view,
-            rows=rows,
-            chosen=chosen,
-            public_url=self._public_url,
-            by_id=sorted(farm.machines, key=lambda machine: machine.id),
-            warned=sum(bool(machine.alarms) for machine in farm.machines),
-            alarms_shown=_ALARMS,
-            severity_words=_severity_words(totals.severities),
-            many_sites=len(farm.sites) > 1,
-            of_expected=_of_expected(totals),
-            power_note=_peak(charts),
-            trends=_trends(charts, totals),
-            row_trends={machine.id: _row_trend(machine, charts) for machine in rows},
-            window_words=f"Last {_span(charts.span)}",
-            is_hot=lambda machine: any(alarm.rule == "chip_hot" for alarm in machine.alarms),
-            chip_tone=next((t.severity for t in farm.troubles if t.alarms[0].rule == "chip_hot"), ""),
-            summary=_summary(farm),
-            title=_title(farm),
-        )
+    `version` is in the addresses of style and script, so that a browser fetches a new one.
+    """
+    return _TEMPLATES.get_template("page.html").render(
+        contact_name=contact_name, contact_email=contact_email, version=version
+    )
+
+
+def farm(farm: Farm, view: View, rows: Sequence[Machine], *, chosen: int, charts: Charts, backend_url: str) -> str:
+    """The inside of the page: `rows` of the `chosen` machines of a view, and everything above them."""
+    totals = farm.totals
+    return _TEMPLATES.get_template("farm.html").render(
+        farm=farm,
+        totals=totals,
+        view=view,
+        rows=rows,
+        chosen=chosen,
+        backend_url=backend_url,
+        by_id=sorted(farm.machines, key=lambda machine: machine.id),
+        warned=sum(bool(machine.alarms) for machine in farm.machines),
+        alarms_shown=_ALARMS,
+        severity_words=_severity_words(totals.severities),
+        many_sites=len(farm.sites) > 1,
+        of_expected=_of_expected(totals),
+        power_note=_peak(charts),
+        trends=_trends(charts, totals),
+        row_trends={machine.id: _row_trend(machine, charts) for machine in rows if machine.id in charts.machines},
+        window_words=f"Last {_span(charts.span)}",
+        is_hot=lambda machine: any(alarm.rule == "chip_hot" for alarm in machine.alarms),
+        chip_tone=next((t.severity for t in farm.troubles if t.alarms[0].rule == "chip_hot"), ""),
+        summary=_summary(farm),
+        title=_title(farm),
+    )
+
+
+def commands(text: str) -> Markup:
+    """Escape a text and set what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
 
 
 def _trends(charts: Charts, totals: Totals) -> dict[str, Markup]:
@@ -144,3 +151,6 @@ def _title(farm: Farm) -> str:
         return "ItsMiner"
     hashing = f"{farm.totals.hashing}/{farm.totals.machines}"
     return f"({farm.alarms}) {hashing} hashing" if farm.alarms else f"{hashing} hashing · ItsMiner"
+
+
+_TEMPLATES.filters["commands"] = commands
