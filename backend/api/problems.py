@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,10 +16,10 @@ TITLES: Final = {
     403: "This token may not do that",
     404: "There is nothing here",
     405: "This cannot be done here",
-    411: "The length is missing",
+    408: "The request took too long to arrive",
+    409: "There is one already",
     413: "The request is too large",
     415: "The encoding or type is not supported",
-    417: "The expectation cannot be met",
     422: "The request cannot be accepted",
     429: "Too many requests",
     500: "Something went wrong on our side",
@@ -40,14 +41,23 @@ class Problem(Exception):
     """Answer with this error. `detail` is for people, `kind` (in the type's URN) and `extra` for programs."""
 
     def __init__(
-        self, status: int, detail: str, *, kind: str | None = None, retry_after_s: int | None = None, **extra: Any
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str | None = None,
+        retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.kind = kind
-        self.retry_after_s = retry_after_s
         self.extra = extra
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
 
     def response(self) -> web.Response:
         """The answer itself."""
@@ -58,7 +68,6 @@ class Problem(Exception):
             detail=self.detail,
             **self.extra,
         )
-        response = web.Response(body=details.model_dump_json(), status=self.status, content_type=MEDIA_TYPE)
-        if self.retry_after_s is not None:
-            response.headers["Retry-After"] = str(self.retry_after_s)
-        return response
+        return web.Response(
+            body=details.model_dump_json(), status=self.status, content_type=MEDIA_TYPE, headers=self.headers
+        )

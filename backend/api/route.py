@@ -62,10 +62,7 @@ class Call(Generic[Q]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route(Generic[Q]):
-    """One method of one path. The handler answers with a model (sent as JSON) or a whole response.
-
-    A route of `text/html` that is not public asks the browser for the token (HTTP Basic, any user name).
-    """
+    """One method of one path. The handler answers with a model (sent as JSON) or a whole response."""
 
     method: Literal["GET", "POST"]
     path: str

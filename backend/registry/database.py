@@ -48,7 +48,9 @@ class Database:
             self._writer = _sqlite(parsed, connections=1, writes=True)
             self._reader = _sqlite(parsed, connections=_READERS, writes=False)
         else:
-            self._writer = self._reader = create_async_engine(parsed, pool_pre_ping=True, pool_timeout=WAIT_S)
+            self._writer = self._reader = create_async_engine(
+                parsed, pool_pre_ping=True, pool_timeout=WAIT_S, hide_parameters=True
+            )
         self._begin = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read = async_sessionmaker(self._reader, expire_on_commit=False)
 
@@ -103,7 +105,13 @@ def alembic_config(connection: Connection) -> Config:
 def _sqlite(url: URL, *, connections: int, writes: bool) -> AsyncEngine:
     if writes and url.database and url.database != ":memory:":
         Path(url.database).touch(mode=0o600)  # contacts are in it; SQLite gives its WAL the same mode
-    engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=WAIT_S)
+    engine = create_async_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=WAIT_S,
+        hide_parameters=True,  # contacts and hashes stay out of errors
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

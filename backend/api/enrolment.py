@@ -1,0 +1,71 @@
+"""`POST /v1/enroll`: a code becomes an agent's token."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from agent import wire
+from backend.api import bodies
+from backend.api.problems import Problem
+from backend.api.rates import Rate, address
+from backend.api.route import Call, Query
+from backend.registry import enrolment
+from backend.registry.errors import Missing
+
+_WINDOW: Final = timedelta(minutes=1)
+
+
+class EnrolRequest(BaseModel):
+    """What an agent sends once in its life."""
+
+    model_config = ConfigDict(extra="forbid")
+    code: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    agent: wire.Name  # its version
+    contract: Annotated[int, Field(ge=0)]  # the wire contract that it speaks
+
+
+class EnrolReply(BaseModel):
+    """Who the agent is from now on; the token is shown this once."""
+
+    account: str
+    site: str
+    site_name: str
+    token: str
+    contract: int
+
+
+class Enrolment:
+    """The handler, with the tries of each address."""
+
+    def __init__(self, tries_per_min: int) -> None:
+        self._rate = Rate(tries_per_min, _WINDOW)
+
+    async def post(self, call: Call[Query]) -> EnrolReply:
+        """Use the code up. Right and wrong tries count alike."""
+        wait_s = self._rate.wait_s(address(call.request, call.services.settings.listen.proxies), call.now)
+        if wait_s > 0:
+            raise Problem(429, "too many tries from this address: wait a little", retry_after_s=math.ceil(wait_s))
+        sent = await bodies.model(call.request, EnrolRequest)
+        if sent.contract != wire.CONTRACT:
+            raise Problem(
+                422,
+                f"contract version {sent.contract} is not known here; this side speaks {wire.CONTRACT}",
+                kind="unknown-contract",
+                contracts=[wire.CONTRACT],
+            )
+        try:
+            async with call.services.database.begin() as session:
+                enrolled = await enrolment.redeem(session, sent.code, now=call.now)
+        except Missing as error:
+            raise Problem(403, str(error), kind="code") from error
+        return EnrolReply(
+            account=enrolled.account,
+            site=enrolled.site,
+            site_name=enrolled.site_name,
+            token=enrolled.token,
+            contract=wire.CONTRACT,
+        )

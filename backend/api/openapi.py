@@ -1,0 +1,94 @@
+"""`GET /v1/openapi.json`: the OpenAPI 3.1 document, from the same table as the routes themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+from aiohttp import web
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from backend.api import problems
+from backend.api.problems import ProblemDetails
+from backend.api.route import JSON, Call, Query, Route
+
+PATH: Final = "/v1/openapi.json"
+
+
+def described_by(table: Sequence[Route[Any]]) -> Route[Any]:
+    """The route that tells of the table, itself included."""
+    body = b""
+
+    async def handler(_call: Call[Query]) -> web.Response:
+        return web.Response(body=body, content_type=JSON)
+
+    route = Route(method="GET", path=PATH, handler=handler, access="public", summary="This document", query=Query)
+    body = json.dumps(document((*table, route))).encode()
+    return route
+
+
+def document(table: Sequence[Route[Any]]) -> dict[str, Any]:
+    """OpenAPI 3.1 of the routes that speak JSON or text; pages are for people."""
+    models: dict[type[BaseModel], JsonSchemaMode] = {ProblemDetails: "serialization"}
+    for route in table:
+        if route.body is not None:
+            models[route.body] = "validation"
+        if route.reply is not None:
+            models[route.reply] = "serialization"
+    references, definitions = models_json_schema(list(models.items()), ref_template="#/components/schemas/{model}")
+    schemas: dict[type, Any] = {model: reference for (model, _), reference in references.items()}
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "ItsMiner", "version": version("itsminer")},
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "agent": {"type": "http", "scheme": "bearer", "description": "an agent's token, from /v1/enroll"},
+                "read": {"type": "http", "scheme": "bearer", "description": "a read token of the account"},
+            },
+        },
+    }
+
+
+def _operation(route: Route[Any], schemas: dict[type, Any]) -> dict[str, Any]:
+    succeeds: dict[str, Any] = {"description": "It went well"}
+    if route.reply is not None:
+        succeeds["content"] = {route.media_type: {"schema": schemas[route.reply]}}
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "security": [] if route.access == "public" else [{route.access: []}],
+        "parameters": _parameters(route.query),
+        "responses": {str(route.status): succeeds} | {str(s): _problem(s, schemas) for s in _statuses(route)},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas[route.body]}}}
+    return operation
+
+
+def _statuses(route: Route[Any]) -> list[int]:
+    """What can go wrong: by its access, by its query, and what the route says itself."""
+    of_access = {401, 403} if route.access != "public" else set()
+    return sorted({400, *of_access, *route.problems, 500})
+
+
+def _problem(status: int, schemas: dict[type, Any]) -> dict[str, Any]:
+    return {
+        "description": problems.TITLES[status],
+        "content": {problems.MEDIA_TYPE: {"schema": schemas[ProblemDetails]}},
+    }
+
+
+def _parameters(query: type[Query]) -> list[dict[str, Any]]:
+    schema = query.model_json_schema(by_alias=True)
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": of}
+        for name, of in schema.get("properties", {}).items()
+    ]

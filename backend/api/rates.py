@@ -1,0 +1,55 @@
+"""How often one address may try something: enough for people, too little for guessing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+
+from aiohttp import web
+
+_MOST_ADDRESSES: Final = 10_000
+
+
+class Rate:
+    """At most `most` times in `window` for each key. Memory is bounded: the longest unseen keys are forgotten."""
+
+    def __init__(self, most: int, window: timedelta) -> None:
+        self._most = most
+        self._window = window
+        self._seen: OrderedDict[str, deque[datetime]] = OrderedDict()
+
+    def wait_s(self, key: str, now: datetime) -> float:
+        """0.0 and the try counts; or how long until the next one is allowed, and it does not count."""
+        times = self._seen.setdefault(key, deque())
+        self._seen.move_to_end(key)
+        while len(self._seen) > _MOST_ADDRESSES:
+            self._seen.popitem(last=False)
+        while times and times[0] <= now - self._window:
+            times.popleft()
+        if len(times) >= self._most:
+            return (times[0] + self._window - now).total_seconds()
+        times.append(now)
+        return 0.0
+
+
+def address(request: web.Request, proxies: tuple[str, ...]) -> str:
+    """Who sent a request: its peer, or what our own proxies say of theirs. IPv6 by its /64, one customer's."""
+    networks = [ip_network(proxy) for proxy in proxies]
+    sender = _parsed(request.remote or "")
+    for previous in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+        before = _parsed(previous.strip())
+        if before is None or sender is None or not any(sender in network for network in networks):
+            break
+        sender = before
+    if sender is None:
+        return "unknown"
+    return str(sender) if sender.version == 4 else str(ip_network(f"{sender}/64", strict=False))
+
+
+def _parsed(value: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(value)
+    except ValueError:
+        return None

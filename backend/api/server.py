@@ -1,0 +1,124 @@
+"""Routes to an aiohttp application: checks before each handler, a clean answer after it, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+from multidict import MultiMapping
+from pydantic import BaseModel, ValidationError
+
+from agent import wire
+from backend.api.authentication import admit
+from backend.api.meters import Meters
+from backend.api.problems import Problem
+from backend.api.route import Call, Query, Route
+from backend.api.services import Services
+from backend.registry.errors import Invalid, Missing, RegistryError, Taken
+
+log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SMALL_BODY: Final = 64 * 1024
+"""Bytes of a body that is read whole before a handler looks at it; batches have limits of their own."""
+
+# Of every answer; a page, which needs more of the browser, sets its own.
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Server": "itsminer",
+}
+_STATUSES: Final[dict[type[RegistryError], int]] = {Missing: 404, Taken: 409, Invalid: 422}
+_DETAILS: Final = {
+    404: "there is no such address here",
+    405: "this address does not know that method",
+    413: f"the body is larger than {SMALL_BODY} bytes",
+}
+_OTHER: Final = "other"  # the route of requests that match none: their paths would fill the meters
+
+
+def application(services: Services, routes: Sequence[Route[Any]]) -> web.Application:
+    """An application that serves the routes."""
+    app = web.Application(middlewares=[_guard(services.meters)], client_max_size=SMALL_BODY)
+    for route in routes:
+        app.router.add_route(route.method, route.path, _checked(route, services))
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, _checked(route, services))
+    return app
+
+
+def runner(app: web.Application, *, shutdown_s: float = 10.0) -> web.AppRunner:
+    """A runner that leaves bodies as they were sent (we bound decompression ourselves) and logs no addresses."""
+    return web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=shutdown_s)
+
+
+def _checked(route: Route[Any], services: Services) -> Handler:
+    """Admit, parse the query, call, turn a model into an answer."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        now = services.clock()
+        bearer = await admit(request, route, services.database, now=now)
+        query = _query(route.query, request.query)
+        reply = await route.handler(Call(request=request, services=services, query=query, bearer=bearer, now=now))
+        if isinstance(reply, BaseModel):
+            return web.Response(
+                body=reply.model_dump_json(exclude_none=True), status=route.status, content_type=route.media_type
+            )
+        return reply
+
+    return handle
+
+
+def _query(model: type[Query], sent: MultiMapping[str]) -> Query:
+    """Parse a query string; an empty value is as good as none. Raises `Problem` 400 naming the parameter."""
+    values: dict[str, str | list[str]] = {}
+    for name in sent:
+        given = [value for value in sent.getall(name) if value]
+        if given:
+            values[name] = given[0] if len(given) == 1 else given
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise Problem(400, wire.describe(error), kind="query") from error
+
+
+def _guard(meters: Meters) -> Any:
+    """The middleware around all: counts, headers, and nothing but clean answers."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else _OTHER
+        response = await _answer(request, handler, route)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        meters.requests.labels(route, request.method if resource is not None else _OTHER, response.status).inc()
+        return response
+
+    return guard
+
+
+async def _answer(request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except RegistryError as error:
+        return Problem(_STATUSES[type(error)], str(error)).response()
+    except web.HTTPException as error:
+        if error.status < 400:
+            return error
+        detail = _DETAILS.get(error.status, error.reason)
+        allow = error.headers.get("Allow")
+        return Problem(error.status, detail, headers={"Allow": allow} if allow else None).response()
+    except Exception:
+        incident = uuid4().hex
+        log.exception("api.failed", route=route, method=request.method, incident=incident)
+        return Problem(500, f"it is recorded as incident {incident}", kind="internal", incident=incident).response()

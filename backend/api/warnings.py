@@ -1,0 +1,72 @@
+"""`GET /v1/warnings`: what fires now, and what did."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from backend.api.moments import Moment
+from backend.api.route import Call, Query
+from backend.ids import SiteId
+from backend.registry import sites, warnings
+
+
+class WarningsQuery(Query):
+    """Which ones."""
+
+    state: warnings.Which = "active"
+    since: Moment | None = None  # fired or resolved at or after it
+    site: str | None = None  # id or name
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
+class Warning(BaseModel):
+    """One warning."""
+
+    id: str
+    rule: str
+    severity: str
+    site: str
+    machine: str | None  # absent: the site as a whole
+    model: str | None
+    value: float | None  # what met the rule when it fired
+    threshold: float | None
+    since: datetime  # when the condition began
+    started_at: datetime  # when the warning fired
+    resolved_at: datetime | None
+
+
+class WarningsReply(BaseModel):
+    """Newest first."""
+
+    warnings: list[Warning]
+
+
+async def listed(call: Call[WarningsQuery]) -> WarningsReply:
+    """The account's warnings."""
+    query = call.query
+    async with call.services.database.read() as session:
+        site = None if query.site is None else SiteId((await sites.find(session, call.account, query.site)).id)
+        found = await warnings.listed(
+            session, call.account, which=query.state, site=site, since=query.since, limit=query.limit
+        )
+    return WarningsReply(
+        warnings=[
+            Warning(
+                id=one.id,
+                rule=one.rule,
+                severity=one.severity,
+                site=one.site_id,
+                machine=one.machine or None,
+                model=one.model,
+                value=one.value,
+                threshold=one.threshold,
+                since=one.since,
+                started_at=one.started_at,
+                resolved_at=one.resolved_at,
+            )
+            for one in found
+        ]
+    )
