@@ -125,7 +125,7 @@ def _encoded(name: str) -> Iterator[str]:
     if not _tells(_squeeze(name)):
         return
     for text in {name, name.lower(), name.upper(), re.sub(r"[^0-9A-Za-z]", "", name)}:
-        data = text.encode()
+        data = text.encode(errors="surrogatepass")
         yield data.hex()
         yield _squeeze(base64.b32encode(data).decode())
         for shift in range(3):
