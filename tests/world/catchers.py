@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -21,6 +22,7 @@ class Mailbox:
 
     port: int = 0
     raw: list[bytes] = field(default_factory=list)
+    caught_at: list[float] = field(default_factory=list)  # monotonic seconds, one a mail
 
     @property
     def mails(self) -> list[EmailMessage]:
@@ -28,6 +30,7 @@ class Mailbox:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
         content = envelope.content or b""
+        self.caught_at.append(time.monotonic())
         self.raw.append(content if isinstance(content, bytes) else content.encode())
         return "250 taken"
 
@@ -52,6 +55,7 @@ class Phone:
 
     port: int = 0
     raw: list[bytes] = field(default_factory=list)
+    caught_at: list[float] = field(default_factory=list)  # monotonic seconds, one a text
 
     @property
     def texts(self) -> list[str]:
@@ -65,6 +69,7 @@ async def phone() -> AsyncIterator[Phone]:
 
     async def messages(request: web.Request) -> web.Response:
         caught.raw.append(await request.read())
+        caught.caught_at.append(time.monotonic())
         return web.json_response({"sid": f"SM{len(caught.raw):032d}", "status": "queued"}, status=201)
 
     app = web.Application()
