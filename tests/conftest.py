@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.simulator.capture import capture_machine
+from agent.simulator.families.kinds import family_machine
 from agent.simulator.farm import Farm
 from tests import loopback
 
 Simulated = Callable[..., Awaitable[Farm]]
+FarmProcess = Callable[..., tuple[subprocess.Popen[str], list[dict[str, Any]]]]
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +32,48 @@ def captures() -> Path:
 
 @pytest.fixture
 async def simulated() -> AsyncIterator[Simulated]:
-    """`farm = await simulated(folder, folder, …)`: one listening machine for each recording, stopped after the test."""
+    """Start a farm in this process; it is stopped after the test.
+
+    `farm = await simulated("whatsminer", captures / "bitaxe_supra_2.0", seed=3)`: one listening machine for
+    each family's name or recording's folder, in `farm.machines` in that order, with seeds from `seed` on.
+    Other keywords go to `family_machine` (`started`, `clock`). `shares_ports` goes to `Farm`.
+    """
     async with AsyncExitStack() as farms:
 
-        async def start(*folders: Path) -> Farm:
-            addresses = loopback.take(len(folders))
+        async def start(*kinds: str | Path, seed: int = 0, shares_ports: bool | None = None, **keywords: Any) -> Farm:
             machines = [
-                capture_machine(folder, address, seed)
-                for seed, (folder, address) in enumerate(zip(folders, addresses, strict=True))
+                capture_machine(kind, address, number)
+                if isinstance(kind, Path)
+                else family_machine(kind, address, number, **keywords)
+                for number, (kind, address) in enumerate(zip(kinds, loopback.take(len(kinds)), strict=True), seed)
             ]
-            farm = await farms.enter_async_context(Farm(machines).listening())
+            farm = await farms.enter_async_context(Farm(machines, shares_ports=shares_ports).listening())
             if farm.left_out:
                 pytest.skip(f"cannot simulate every machine here: {farm.left_out}")
             return farm
 
         yield start
+
+
+@pytest.fixture
+def farm_process() -> Iterator[FarmProcess]:
+    """Start `itsminer-agent simulate --json …` as a program of its own; it is ended after the test.
+
+    `process, lines = farm_process("--mix", "avalon:2", machines=2)`: returns when that many lines came.
+    """
+    programs: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, machines: int) -> tuple[subprocess.Popen[str], list[dict[str, Any]]]:
+        base = loopback.take(machines)[0]
+        command = [sys.executable, "-m", "agent", "simulate", "--json", "--base", base, *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        programs.append(process)
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(machines)]
+        assert all(lines), f"it ended early: {process.communicate(timeout=10)}"
+        return process, [json.loads(line) for line in lines]
+
+    yield start
+    for process in programs:
+        process.kill()
+        process.communicate(timeout=10)

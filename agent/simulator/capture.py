@@ -81,7 +81,7 @@ class Recording:
             )
             for page in self._manifest.http
         }
-        self.ports: Mapping[str, int] = {**self._manifest.ports}
+        self.ports: Mapping[str, int] = {str(name): port for name, port in self._manifest.ports.items()}
         self.dialect = _dialect(self._manifest, read)
         auth = self._manifest.http_auth
         self.login = Login(auth.realm, auth.user, auth.password) if auth else None

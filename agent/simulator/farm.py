@@ -64,6 +64,12 @@ class Farm:
         """Those that listen, or will: all but the families left out."""
         return [machine for machine in self._machines.values() if machine.family not in self.left_out]
 
+    @property
+    def listeners_needed(self) -> int:
+        """Descriptors for listening alone."""
+        ports = [port for machine in self.machines for port in machine.firmware.ports.values()]
+        return len(set(ports)) if self._shares_ports else len(ports)
+
     def __getitem__(self, address: str) -> Machine:
         return self._machines[address]
 
@@ -149,10 +155,11 @@ class Farm:
         """Follow the scripts: what is off closes, what is on again opens; at once when somebody changes a fault."""
         while True:
             for address in list(self._touched):
+                machine = self._machines[address]
                 try:
-                    await self._attend(self._machines[address])
-                except Misconfigured as error:  # another program took the port meanwhile: it may go again
-                    log.warning("simulator.machine_stays_shut", reason=str(error))
+                    await self._attend(machine)
+                except Misconfigured:  # another program took the port meanwhile: it may give it back
+                    log.warning("simulator.machine_stays_shut", family=machine.family)
             self._stir.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY_S if self._touched else None):

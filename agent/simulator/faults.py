@@ -82,8 +82,8 @@ class Episode:
     fault: Fault
     since: datetime
     until: datetime | None = None
-    board: int = 0
-    fan: int = 0
+    board: int | None = None  # which one is lost; None: the last
+    fan: int = 0  # which one stands still
 
     def holds(self, now: datetime) -> bool:
         return self.since <= now and (self.until is None or now < self.until)
@@ -120,7 +120,7 @@ class Faults:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
-        board: int = 0,
+        board: int | None = None,
         fan: int = 0,
     ) -> None:
         """Break the machine now, or at `since`."""

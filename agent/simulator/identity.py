@@ -29,6 +29,7 @@ def mac(seed: int) -> str:
 class Identity:
     """What names one machine on its site."""
 
+    seed: int
     address: str
     mac: str  # upper-case, colons
     serial: str
@@ -39,6 +40,7 @@ class Identity:
     def of(cls, seed: int, address: str) -> Identity:
         """The identity that this seed gives; only the address is the caller's."""
         return cls(
+            seed=seed,
             address=address,
             mac=mac(seed),
             serial=f"SN{tag(seed, 'serial', 15).upper()}",
@@ -50,3 +52,25 @@ class Identity:
     def mac_bare(self) -> str:
         """The MAC address without separators, lower-case."""
         return self.mac.replace(":", "").lower()
+
+    @property
+    def device_id(self) -> str:
+        """What a control board calls itself (Avalon's DNA, Antminer's miner_id): 16 hexadecimal digits."""
+        return hashlib.blake2b(f"{self.seed}/device".encode(), digest_size=8).hexdigest()
+
+    @property
+    def ssid(self) -> str:
+        """The wireless network that it is in, where it is in one."""
+        return f"net-{tag(self.seed, 'ssid', 10)}"
+
+    @property
+    def psu_serial(self) -> str:
+        return f"PS{tag(self.seed, 'psu', 14).upper()}"
+
+    def board_serial(self, index: int) -> str:
+        """The serial number on one hash board."""
+        return f"HB{tag(self.seed, f'board {index}', 16).upper()}"
+
+    def chip_data(self, index: int = 0) -> str:
+        """What the chips of one board say of their lot."""
+        return f"CD{tag(self.seed, f'lot {index}', 6).upper()}-{tag(self.seed, f'die {index}', 8).upper()}"

@@ -14,29 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-PUBLIC_POOLS: Final = (
-    "antpool.com",
-    "binance.com",
-    "braiins.com",
-    "btc.com",
-    "ckpool.org",
-    "emcd.io",
-    "f2pool.com",
-    "foundryusapool.com",
-    "kano.is",
-    "luxor.tech",
-    "mara.com",
-    "ocean.xyz",
-    "poolin.com",
-    "public-pool.io",
-    "sbicrypto.com",
-    "slushpool.com",
-    "spiderpool.com",
-    "viabtc.com",
-    "viabtc.io",
-    "viabtc.top",
-)
-"""Domains of well-known pools: a machine's host below one of these names nobody."""
+from agent.pools import PublicPools
 
 _GENERIC: Final = frozenset(
     {"operator", "antminer", "whatsminer", "avalon", "bitaxe", "miner01", "unknown", "localhost"}
@@ -53,8 +31,8 @@ _INSIDE: Final = re.compile(r"\bDNA\[([^\]]+)\]")  # Avalon packs its fields int
 
 
 def is_public_pool(host: str) -> bool:
-    """Whether a pool's host is one that everybody may know."""
-    return any(host == domain or host.endswith(f".{domain}") for domain in PUBLIC_POOLS)
+    """Whether everybody may know a pool's host. The agent's own catalogue decides, so that the two agree."""
+    return PublicPools().name(host) == host
 
 
 def names_in(texts: Iterable[bytes]) -> tuple[str, ...]:
