@@ -37,7 +37,8 @@ class HotFile:
     """An open file; made when it is not there. One process at a time can have it open."""
 
     def __init__(self, path: Path, *, memory_mb: int) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         self._connection = duckdb.connect(
             str(path),
             config={
