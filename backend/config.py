@@ -166,6 +166,15 @@ class BackendSettings(_Settings):
             return self.registry.url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / 'registry.db'}"
 
+    def make_data_dir(self) -> None:
+        """Make sure that the folder is there, for nobody else to look into. Raises `Misconfigured`."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Misconfigured(f"data_dir {self.data_dir} cannot be made ({_reason(error)})") from error
+        if not os.access(self.data_dir, os.W_OK | os.X_OK):
+            raise Misconfigured(f"data_dir {self.data_dir} cannot be written to")
+
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> BackendSettings:
     """Read the settings and the secrets that they name. Relative paths are relative to the file.

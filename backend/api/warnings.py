@@ -35,7 +35,9 @@ class Warning(BaseModel):
     threshold: float | None
     since: datetime  # when the condition began
     started_at: datetime  # when the warning fired
+    acknowledged_at: datetime | None  # somebody cares for it
     resolved_at: datetime | None
+    resolution: str | None  # why it ended: recovered, paused, switched_off
 
 
 class WarningsReply(BaseModel):
@@ -65,7 +67,9 @@ async def listed(call: Call[WarningsQuery]) -> WarningsReply:
                 threshold=one.threshold,
                 since=one.since,
                 started_at=one.started_at,
+                acknowledged_at=one.acknowledged_at,
                 resolved_at=one.resolved_at,
+                resolution=one.resolution,
             )
             for one in found
         ]

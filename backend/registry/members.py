@@ -66,9 +66,10 @@ async def listed(session: AsyncSession, account: AccountId) -> Sequence[Member]:
 
 
 def email_address(value: str) -> str:
-    """The address with its domain in lower case and ASCII. Raises `Invalid`; the message quotes nothing.
+    """The address in lower case, its domain in ASCII. Raises `Invalid`; the message quotes nothing.
 
-    Deliberately less than RFC 5321 allows: no quoted local part, no literal address, a dot in the domain.
+    Deliberately less than RFC 5321 allows: no quoted local part, no literal address, a dot in the domain, and
+    no two mailboxes that differ in case (no mail service tells them apart).
     """
     local, _, domain = value.strip().rpartition("@")
     try:
@@ -80,7 +81,7 @@ def email_address(value: str) -> str:
         raise Invalid("this is no e-mail address: the part before @ cannot be")
     if len(labels) < 2 or len(domain) > 189 or not all(map(_LABEL.fullmatch, labels)):
         raise Invalid("this is no e-mail address: the part after @ is no domain")
-    return f"{local}@{domain}"
+    return f"{local.lower()}@{domain}"
 
 
 def phone_number(value: str) -> str:
