@@ -124,7 +124,8 @@ def _encoded(name: str) -> Iterator[str]:
     """The name's bytes in hex, in base32, and in base64 at each of its three alignments; in each usual case."""
     if not _tells(_squeeze(name)):
         return
-    for text in {name, name.lower(), name.upper(), re.sub(r"[^0-9A-Za-z]", "", name)}:
+    bare = re.sub(r"[^0-9A-Za-z]", "", name)
+    for text in {name, name.lower(), name.upper(), bare, bare.lower(), bare.upper()}:
         data = text.encode(errors="surrogatepass")
         yield data.hex()
         yield _squeeze(base64.b32encode(data).decode())

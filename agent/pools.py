@@ -52,6 +52,8 @@ def canonical_host(text: str) -> str | None:
     Lower case, without scheme, user part, port, path and trailing dot; IDNA for other scripts; an IP address
     in its shortest form without zone or brackets.
     """
+    if text.strip().lower() in _NONE:
+        return None
     rest = _authority(text).rpartition("@")[2]
     if rest.startswith("["):
         host = rest[1:].partition("]")[0]
@@ -60,7 +62,7 @@ def canonical_host(text: str) -> str | None:
     else:
         host = rest.partition(":")[0]
     host = host.strip().rstrip(".")
-    if host in _NONE:
+    if host in _NONE:  # a scheme or a port alone
         return None
     return canonical_address(host) or _idna(host)
 

@@ -1,0 +1,1 @@
+"""The wire contract, held to files that never change."""
