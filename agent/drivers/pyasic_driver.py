@@ -1,0 +1,232 @@
+"""Machines as pyasic reads them: it knows more makes than asic-rs.
+
+What it does that we do not want, as measured on 0.79:
+- a machine that accepts and never answers takes it 815 to 1,601 s: whoever calls holds a deadline;
+- a machine that is dead gives empty data, and `MinerData` fills in `is_mining=True`: we take what was gathered;
+- one field that fails fails the whole poll with an `APIError`: we ask again without it, and leave it out for a while;
+- a web page that hangs holds up what the other port says: the two are asked side by side;
+- machines of unknown model report H/s, not TH/s: the unit is taken from the value;
+- `config` holds the pools' passwords: it is never asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, Final
+
+from agent.drivers.bounds import asking
+from agent.drivers.logins import Logins
+from agent.drivers.own_read import OwnRead, complete
+from agent.drivers.pyasic_finder import ClosedWeb, Finder
+from agent.drivers.quiet import root_logger_kept
+from agent.errors import AgentError, BadReply, MinerUnreachable
+from agent.normalise import (
+    air_c,
+    board_c,
+    chip_c,
+    count,
+    fault_code,
+    make_name,
+    model_name,
+    positive,
+    slug,
+    text,
+    ths,
+    total,
+    volts,
+)
+from agent.reading import Facts, Live, RawBoard, RawPool
+
+with root_logger_kept():
+    from pyasic.errors import APIError
+
+_LIVE: Final = ("hashrate", "hashboards", "wattage", "fans", "env_temp", "errors", "uptime", "is_mining", "pools")
+_STATIC: Final = ("mac", "serial_number", "fw_ver", "hostname", "expected_hashrate")
+_FAILED: Final = re.compile(r"Failed to call (\w+) on ")
+_WEB_S: Final = 4.0
+_REST_READS: Final = 30
+"""Reads for which a field that failed, or a web page that hangs, is left out: half an hour of polls."""
+_IS_MINING_IS_A_SETTING: Final = frozenset({"antminer", "auradine", "elphapex", "hammer", "volcminer", "whatsminer"})
+"""Makes whose stock firmware says that it was paused; for the others `is_mining` is an echo of the hashrate."""
+
+
+class Pyasic:
+    """The driver. One for all machines of a site."""
+
+    name = "pyasic"
+
+    def __init__(self, logins: Logins) -> None:
+        self._finder = Finder(logins)
+
+    async def find(self, address: str) -> PyasicMiner | None:
+        known = await self._finder.identify(address)
+        if known is None:
+            return None
+        miner = PyasicMiner(address, known)
+        await miner.refresh()
+        return miner
+
+
+class PyasicMiner:
+    """One machine as pyasic knows it."""
+
+    def __init__(self, address: str, known: Any) -> None:
+        self._known = known
+        self._resting: dict[str, int] = {}  # field or "web" → reads for which it is left out
+        self._by_port, self._by_web = _split(known, _LIVE)
+        boards, chips = count(known.expected_hashboards), count(known.expected_chips)
+        make = make_name(str(known.make)) if known.make is not None else None
+        self._own = OwnRead(address, make)
+        self._is_stock = known.firmware is None or slug(str(known.firmware)) == "stock"
+        self._facts = Facts(
+            address=address,
+            driver=f"pyasic {version('pyasic')}",
+            make=make,
+            model=model_name(str(known.raw_model), make) if known.raw_model is not None else None,
+            boards_expected=boards,
+            chips_expected=boards * chips if boards and chips else None,
+            fans_expected=count(known.expected_fans),
+        )
+
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    async def read(self) -> Live:
+        self._resting = {name: reads - 1 for name, reads in self._resting.items() if reads > 1}
+        async with asyncio.TaskGroup() as group:
+            own = group.create_task(self._own.read(), name="own read")
+            web = group.create_task(self._gather_web(), name="web read")
+            data = await self._gather(self._by_port)
+        live = complete(self._understand(data | web.result()), own.result())
+        if live.hashrate_ths is None and live.uptime_s is None:
+            raise MinerUnreachable("no hashrate and no uptime")
+        return live
+
+    async def refresh(self) -> Facts:
+        data = await self._gather(_STATIC)
+        expected_ths = _ths(data.get("expected_hashrate"))
+        if all(value is None for value in (*(data.get(name) for name in ("mac", "fw_ver", "hostname")), expected_ths)):
+            raise MinerUnreachable("no firmware, MAC, host name or expected hashrate")
+        self._own.reconsider()
+        self._resting.clear()
+        family, release = str(self._known.firmware or ""), text(data.get("fw_ver"))
+        self._facts = replace(
+            self._facts,
+            firmware=release if self._is_stock else f"{family} {release or ''}".strip(),
+            mac=text(data.get("mac")),
+            serial=text(data.get("serial_number")),
+            hostname=text(data.get("hostname")),
+            expected_ths=positive(expected_ths),
+        )
+        return self._facts
+
+    async def _gather_web(self) -> dict[str, Any]:
+        """What comes by the web page, when the other port has something to say as well; a page that hangs costs
+        `_WEB_S` once and is then left alone for a while."""
+        if not self._by_port:
+            return await self._gather(self._by_web)
+        if not self._by_web or "web" in self._resting:
+            return {}
+        try:
+            async with asyncio.timeout(_WEB_S):
+                return await self._gather(self._by_web)
+        except (TimeoutError, BadReply, MinerUnreachable):
+            self._resting["web"] = _REST_READS
+            return {}
+
+    async def _gather(self, fields: Sequence[str]) -> dict[str, Any]:
+        """The fields that it gave. `MinerData` would not tell a field that was not given from its default."""
+        wanted = [field for field in fields if field not in self._resting]
+        while wanted:
+            try:
+                with asking(self._facts.address):
+                    found: dict[str, Any] = await self._known._get_data(allow_warning=False, include=wanted)
+            except AgentError:
+                raise
+            except APIError as error:
+                failed = _FAILED.match(str(error))
+                if failed is None or failed[1] not in wanted:
+                    raise BadReply("not an answer that pyasic understands") from error
+                wanted.remove(failed[1])
+                self._resting[failed[1]] = _REST_READS
+            except OSError as error:
+                raise MinerUnreachable("the connection failed") from error
+            except Exception as error:  # whatever a garbled answer makes pyasic raise
+                raise BadReply("not an answer that pyasic understands") from error
+            else:
+                return {name: value for name, value in found.items() if value is not None}
+        return {}
+
+    def _understand(self, data: dict[str, Any]) -> Live:
+        boards = tuple(_board(board, self._facts.make) for board in data.get("hashboards", ()))
+        rates = [board.hashrate_ths for board in boards if board.hashrate_ths is not None]
+        hashrate_ths = _ths(data.get("hashrate"))
+        if hashrate_ths is None and rates:
+            hashrate_ths = sum(rates)
+        pools: list[Any] = data.get("pools", [])
+        fans = [rpm for fan in data.get("fans", ()) if (rpm := count(fan.speed)) is not None]
+        return Live(
+            is_meant_to_mine=self._is_meant_to_mine(data, hashrate_ths),
+            hashrate_ths=hashrate_ths,
+            power_w=positive(data.get("wattage")),
+            uptime_s=count(data.get("uptime")),
+            inlet_temp_c=air_c(data.get("env_temp")),
+            fans_rpm=tuple(fans) or None,
+            boards=boards or None,
+            shares_accepted=total(pool.accepted for pool in pools),
+            shares_rejected=total(pool.rejected for pool in pools),
+            pools=tuple(_pool(pool) for pool in pools) or None,
+            fault_codes=self._fault_codes(data.get("errors")),
+        )
+
+    def _is_meant_to_mine(self, data: dict[str, Any], hashrate_ths: float | None) -> bool:
+        """Meant to, unless it says that it was paused: a hashrate of 0 alone is no pause."""
+        says_paused = self._is_stock and slug(self._facts.make or "") in _IS_MINING_IS_A_SETTING
+        return bool(hashrate_ths) or not says_paused or data.get("is_mining") is not False
+
+    def _fault_codes(self, errors: Iterable[Any] | None) -> tuple[str, ...] | None:
+        if errors is None:
+            return None
+        return tuple(dict.fromkeys(fault_code(self._facts.make, error.error_code) for error in errors))
+
+
+def _split(known: Any, fields: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields that come by port 4028 alone, and those that (may) need the web page. All are of one kind when
+    there is no page, or one that fails at once."""
+    if known.web is None or isinstance(known.web, ClosedWeb):
+        return tuple(fields), ()
+    sources = {field: getattr(known.data_locations, field).kwargs for field in fields}
+    by_port = tuple(
+        field
+        for field, commands in sources.items()
+        if commands and all(type(command).__name__ == "RPCAPICommand" for command in commands)
+    )
+    return by_port, tuple(field for field in fields if field not in by_port)
+
+
+def _ths(rate: Any) -> float | None:
+    """By the unit that it comes with: TH/s, but H/s for machines of unknown model and other coins."""
+    return ths(rate.rate, int(rate.unit)) if rate is not None else None
+
+
+def _board(board: Any, make: str | None) -> RawBoard:
+    return RawBoard(
+        index=board.slot,
+        hashrate_ths=_ths(board.hashrate),
+        board_temp_c=board_c(board.temp, make),
+        chip_temp_c=chip_c(board.chip_temp),
+        chips_working=count(board.chips),
+        chips_expected=count(board.expected_chips),
+        voltage_v=volts(board.voltage),
+    )
+
+
+def _pool(pool: Any) -> RawPool:
+    return RawPool(
+        url=str(pool.url) if pool.url is not None else None, user=pool.user, alive=pool.alive, active=pool.active
+    )

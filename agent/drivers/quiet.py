@@ -1,0 +1,67 @@
+"""Keep the two libraries from telling machines' addresses and answers to logs and to standard error.
+
+pyasic calls `logging.basicConfig` when it is imported and logs addresses to the root logger; httpx logs each
+request's URL; asic-rs logs whole raw answers at DEBUG. What is worth knowing of a machine we log ourselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+_FIRMWARES: Final = str.split(
+    """
+    antminer auradine avalonminer bitaxe braiins elphapex epic forgeaxe futurebit goldshell luxminer marathon
+    nerdaxe proto sealminer vnish volcminer whatsminer
+        """
+)
+_TALKATIVE: Final = (
+    *("asic_rs", "asic_rs_core", "diqwest", "h2", "hyper", "hyper_util", "reqwest", "rustls", "tokio", "tracing"),
+    *(f"asic_rs_{part}_{name}" for part in ("firmwares", "makes") for name in _FIRMWARES),
+    *("anyio", "httpcore", "httpx", "pyasic"),
+)
+_LAN: Final = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10"
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return f"{os.sep}pyasic{os.sep}" not in record.pathname
+
+
+def hush() -> None:
+    """Silence the libraries for this process. Calling it again changes nothing."""
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+    root = logging.getLogger()
+    if _is_ours not in root.filters:
+        root.addFilter(_is_ours)
+    warnings.filterwarnings("ignore", module=r"pyasic(\.|$)")
+
+
+@contextmanager
+def root_logger_kept() -> Iterator[None]:
+    """Undo what an import does to the root logger's handlers and level."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def bypass_proxies() -> None:
+    """Keep questions to machines of the local network off any proxy of the environment: asic-rs would use it."""
+    if not any(
+        os.environ.get(name) for key in ("http_proxy", "https_proxy", "all_proxy") for name in (key, key.upper())
+    ):
+        return
+    for name in ("NO_PROXY", "no_proxy"):
+        listed = os.environ.get(name, "")
+        if _LAN not in listed:
+            os.environ[name] = f"{listed},{_LAN}".lstrip(",")
