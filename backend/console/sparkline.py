@@ -34,7 +34,7 @@ def sparkline(
 ) -> Markup:
     """The chart from `start` to `end`; `points` are in time's order, those outside are left out.
 
-    The bottom is `low` (or a little under the least value) and the range at least `least_span`, so that noise
+    The bottom is `low` (or under the least value: a line at the bottom looks like 0) and the range at least `least_span`, so that noise
     does not look like drama. With a `label` it is an image for screen readers, without one it is decoration.
     """
     inside = [(time, value) for time, value in points if start <= time <= end]
@@ -93,7 +93,8 @@ def _range(
         least, most = middle - least_span / 2, middle + least_span / 2
     if most - least < 1e-9:
         most = least + 1.0
-    return least, most + (most - least) * 0.05
+    margin = (most - least) * 0.05
+    return least if low is not None else least - 4 * margin, most + margin
 
 
 def _runs(points: Points) -> list[list[tuple[datetime, float]]]:

@@ -80,7 +80,7 @@
     try {
       const headers = { Authorization: "Bearer " + token };
       if (etag && shownView === view) headers["If-None-Match"] = etag;
-      const answer = await fetch("/console/farm" + view, { headers, cache: "no-store", signal: mine.signal });
+      const answer = await fetch("/console/farm" + view, { headers, cache: "no-store", credentials: "omit", signal: mine.signal });
       if (answer.status === 401 || answer.status === 403) {
         return askForToken("The server does not take that token: it was mistyped, revoked or has ended.");
       }

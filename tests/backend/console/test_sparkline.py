@@ -45,7 +45,7 @@ def test_missing_readings_leave_a_gap_in_the_line() -> None:
 
 def test_a_lonely_point_is_a_dot() -> None:
     svg = drawn(points((30, 5)))
-    assert 'class="spark-line" d="M30.0 22.0h0"' in svg
+    assert 'class="spark-line" d="M30.0 18.8h0"' in svg
     assert "spark-area" not in svg
 
 
