@@ -1,0 +1,57 @@
+"""The revisions make the tables that the code works with, and take them away again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect
+
+from backend.registry.database import Database, alembic_config
+from backend.registry.tables import Base
+
+
+async def tables(database: Database) -> set[str]:
+    found: set[str] = set()
+    await database.alter(lambda connection: found.update(inspect(connection).get_table_names()))
+    return found
+
+
+async def test_the_revisions_and_the_tables_say_the_same(database: Database) -> None:
+    differences: list[Any] = []
+
+    def compare(connection: Connection) -> None:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences.extend(compare_metadata(context, Base.metadata))
+
+    await database.alter(compare)
+    assert differences == []
+
+
+async def test_an_empty_database_goes_all_the_way_up_and_down(database: Database) -> None:
+    assert await tables(database) == {*Base.metadata.tables, "alembic_version"}
+    await database.alter(lambda connection: command.downgrade(alembic_config(connection), "base"))
+    assert await tables(database) == {"alembic_version"}
+    await database.migrate()
+    assert await tables(database) == {*Base.metadata.tables, "alembic_version"}
+
+
+async def test_each_revision_follows_one_other(database: Database) -> None:
+    heads: list[str] = []
+    await database.alter(
+        lambda connection: heads.extend(ScriptDirectory.from_config(alembic_config(connection)).get_heads())
+    )
+    assert len(heads) == 1
+
+
+async def test_two_backends_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    both = [Database(f"sqlite:///{tmp_path / 'new.db'}") for _ in range(2)]
+    await asyncio.gather(*(one.migrate() for one in both))
+    for one in both:
+        await one.check()
+        await one.close()
