@@ -81,37 +81,40 @@ def _forms(names: Names) -> _Forms:
             addresses.append(
                 re.compile(r"(?<!\d)" + r"\D{1,3}".join(f"0{{0,2}}{octet}" for octet in octets) + r"(?!\d)")
             )
-            squeezed.update(_address_forms(octets))
+            squeezed.update(address_forms(octets))
         elif mac := canonical_mac(name):
-            squeezed.update(_mac_forms(mac))
-        elif (plain := _squeeze(address or name)) and _tells(plain):
+            squeezed.update(mac_forms(mac))
+        elif (plain := _squeeze(address or name)) and tells(plain):
             squeezed.add(plain)
-        squeezed.update(_encoded(name))
-    squeezed.update(piece for name in names.pools for piece in _pieces(name))
+        squeezed.update(encoded(name))
+    squeezed.update(piece for name in names.pools for piece in pieces(name))
     return _Forms(frozenset(squeezed), tuple(addresses))
 
 
-def _tells(plain: str) -> bool:
+def tells(plain: str) -> bool:
+    """Whether letters and digits are enough, and particular enough, to tell whose they are."""
     if len(plain) < (_SHORTEST_DIGITS if plain.isdigit() else _SHORTEST):
         return False
     return _PLAIN.fullmatch(plain) is None
 
 
-def _mac_forms(mac: str) -> Iterator[str]:
+def mac_forms(mac: str) -> Iterator[str]:
+    """A canonical MAC as letters and digits that anybody can read it from."""
     yield mac
     yield mac[6:]  # the half that is the machine's own, the other is its vendor's
     yield str(int(mac, 16))
     yield _squeeze(base64.b64encode(bytes.fromhex(mac)).decode())
 
 
-def _pieces(name: str) -> Iterator[str]:
+def pieces(name: str) -> Iterator[str]:
     """The words of an account, a worker or a private host: `acme-mining` of `pool.acme-mining.example`."""
     for word in re.split(r"[@.]", name):
-        if len(piece := _squeeze(word)) > _SHORTEST and _tells(piece):
+        if len(piece := _squeeze(word)) > _SHORTEST and tells(piece):
             yield piece
 
 
-def _address_forms(octets: list[str]) -> Iterator[str]:
+def address_forms(octets: list[str]) -> Iterator[str]:
+    """An IPv4 address without its dots: in hex, as one number, with zeros, and run together."""
     number = bytes(map(int, octets))
     yield number.hex()
     yield str(int.from_bytes(number, "big"))
@@ -120,9 +123,9 @@ def _address_forms(octets: list[str]) -> Iterator[str]:
         yield run
 
 
-def _encoded(name: str) -> Iterator[str]:
+def encoded(name: str) -> Iterator[str]:
     """The name's bytes in hex, in base32, and in base64 at each of its three alignments; in each usual case."""
-    if not _tells(_squeeze(name)):
+    if not tells(_squeeze(name)):
         return
     bare = re.sub(r"[^0-9A-Za-z]", "", name)
     for text in {name, name.lower(), name.upper(), bare, bare.lower(), bare.upper()}:
