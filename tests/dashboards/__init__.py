@@ -1,0 +1,1 @@
+"""Tests of the dashboards: every query asked for real."""
