@@ -73,8 +73,8 @@ class Recording:
         fill = _filler(identity)
         read = {name: fill(_read(folder, name)) for name in _files(self._manifest)}
         self.texts: Mapping[str, bytes] = read
-        self._rpc = {_key(json.loads(request)): read[name] for request, name in self._manifest.rpc.items()}
-        self._v3 = {_key(json.loads(request)): read[name] for request, name in self._manifest.whatsminer_v3.items()}
+        self._rpc = {_parsed(request, folder): read[name] for request, name in self._manifest.rpc.items()}
+        self._v3 = {_parsed(request, folder): read[name] for request, name in self._manifest.whatsminer_v3.items()}
         self._pages = {
             (page.method, page.path): WebAnswer(
                 page.status, read.get(page.body, b""), {k: fill(v.encode()).decode() for k, v in page.headers.items()}
@@ -172,6 +172,13 @@ def _filler(identity: Identity) -> Callable[[bytes], bytes]:
 def _key(request: Mapping[str, Any]) -> str:
     """A request as the manifests write it; clients also send absent parameters as null."""
     return json.dumps({name: value for name, value in request.items() if value is not None}, sort_keys=True)
+
+
+def _parsed(request: str, folder: Path) -> str:
+    try:
+        return _key(json.loads(request))
+    except (ValueError, AttributeError) as error:
+        raise Misconfigured(f"{folder / 'manifest.json'}: {request!r} is no JSON request") from error
 
 
 def _looked_up(answers: Mapping[str, bytes], request: Request, command: str) -> bytes | None:

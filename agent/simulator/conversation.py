@@ -7,6 +7,8 @@ on one core answers for ten thousand machines.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol, cast
@@ -17,6 +19,7 @@ from agent.simulator.machine import Machine
 
 MAX_REQUEST_BYTES: Final = 1_000_000
 """More than that unanswered on one connection ends it."""
+_SILENT_AFTER_END_S: Final = 60.0
 
 
 class House(Protocol):
@@ -51,6 +54,9 @@ class Conversation(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         machine = self._house.machine_at(transport.get_extra_info("sockname")[0])
         if machine is None or machine.faults.is_off(self._house.clock()):
+            # Only with shared ports: nobody listens here, so the caller gets a reset and no orderly end.
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
             return
         self._machine = machine
@@ -65,7 +71,11 @@ class Conversation(asyncio.Protocol):
     def eof_received(self) -> bool:
         self.is_ended = True
         self._go_on()
-        return self._delivery is not None or self._is_silent()
+        if self._is_silent():
+            # Nobody would tell us that the other side is gone: nothing is read any more and nothing is written.
+            self._later = asyncio.get_running_loop().call_later(_SILENT_AFTER_END_S, self._transport.abort)
+            return True
+        return self._delivery is not None
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._later is not None:
@@ -96,6 +106,8 @@ class Conversation(asyncio.Protocol):
             now = self._house.clock()
             answer = self.next_answer(self._machine, now)
             if answer is None:
+                if self.is_ended and not self._is_silent():
+                    self._transport.close()
                 return
             self._delivery = deliver(answer, self._machine.faults.on_the_wire(now))
 

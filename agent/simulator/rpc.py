@@ -34,7 +34,7 @@ class RpcConversation(Conversation):
         else:
             try:
                 request = json.loads(text)
-            except ValueError:
+            except (ValueError, RecursionError):
                 if not self.is_ended:
                     return None  # the rest may still come
                 body = _error(dialect, _INVALID_JSON, now)

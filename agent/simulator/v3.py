@@ -33,14 +33,14 @@ class V3Conversation(Conversation):
 def _answer(machine: Machine, text: bytes, now: datetime) -> bytes:
     try:
         request = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _error("invalid json", now)
     if not isinstance(request, dict) or not isinstance(request.get("cmd"), str):
         return _error("invalid command", now)
     param = request.get("param")
-    if request["cmd"] == STATUS and isinstance(param, str) and "+" in param:
-        return _merged(machine, request, param.split("+"), now)
     body = machine.firmware.v3(request, now)
+    if body is None and request["cmd"] == STATUS and isinstance(param, str) and "+" in param:
+        return _merged(machine, request, param.split("+"), now)
     return _error("invalid command", now) if body is None else body
 
 

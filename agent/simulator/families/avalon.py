@@ -55,6 +55,7 @@ class Avalon:
     def __init__(self, identity: Identity, life: Life) -> None:
         self._identity = identity
         self._life = life
+        self._spreads: dict[int, tuple[int, ...]] = {}
         self._build = "24071801_25462b2_9ddf522" if life.model.name.startswith("15-") else "21110401_4ec6bb0_61407fa"
         self._answers: dict[str, Callable[[Live, datetime], Document]] = {
             "version": self._version,
@@ -206,14 +207,20 @@ class Avalon:
 
     def _chips(self, slot: int, hottest_c: float) -> dict[str, object]:
         """Temperature, voltage and work of each chip; the first is the hottest."""
-        seed, count = self._identity.seed, self._life.model.chips
-        spread = [0.0] + [3 + 4 * trait(seed, 70 + slot, chip) for chip in range(1, count)]
-        millivolts = round(self._life.model.voltage_v * 100)
+        cooler_c = self._spread(slot)
+        hottest, millivolts = round(hottest_c), round(self._life.model.voltage_v * 100)
         return {
-            f"PVT_T{slot}": _listed([round(hottest_c - below) for below in spread]),
-            f"PVT_V{slot}": _listed([millivolts + round(below) - 3 for below in spread]),
-            f"MW{slot}": _listed([20 + round(below) for below in spread]),
+            f"PVT_T{slot}": _listed([hottest - below for below in cooler_c]),
+            f"PVT_V{slot}": _listed([millivolts - 3 + below for below in cooler_c]),
+            f"MW{slot}": _listed([20 + below for below in cooler_c]),
         }
+
+    def _spread(self, slot: int) -> tuple[int, ...]:
+        """By how much each chip of a board is cooler than the hottest; kept, for it is asked with every poll."""
+        if slot not in self._spreads:
+            seed, chips = self._identity.seed, range(1, self._life.model.chips)
+            self._spreads[slot] = (0, *(round(3 + 3 * trait(seed, 70 + slot, chip)) for chip in chips))
+        return self._spreads[slot]
 
 
 def _listed(values: list[int] | list[float]) -> str:

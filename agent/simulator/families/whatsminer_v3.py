@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -91,7 +92,8 @@ class WhatsminerV3:
         return None
 
     def truth(self, now: datetime) -> Live:
-        return self._life.at(now)
+        """It counts no shares, or tells nobody."""
+        return replace(self._life.at(now), shares_accepted=None, shares_rejected=None, shares_stale=None)
 
     @property
     def _power_limit_w(self) -> int:
