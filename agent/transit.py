@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from agent.errors import Misconfigured, RetryLater
 
 MOST_ANSWER_BYTES: Final = 65_536
-"""Of an answer no more is read: ours are a few hundred bytes, a captive portal's page is not."""
+"""Of an answer no more is read: ours are a few hundred bytes."""
 
 _CONNECT_S: Final = 10
 _WHOLE_S: Final = 60
@@ -69,17 +70,21 @@ def tls(ca_file: Path | None) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def session(url: str, ca_file: Path | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+async def session(
+    url: str, ca_file: Path | None = None, timeout_s: float = _WHOLE_S
+) -> AsyncIterator[aiohttp.ClientSession]:
     """A client session that follows these rules; no cookies are kept.
 
     A proxy of the environment is used for https (it tunnels), never for plain http, which must not leave the machine.
     """
     connector = aiohttp.TCPConnector(ssl=tls(ca_file), limit=2)
-    timeout = aiohttp.ClientTimeout(total=_WHOLE_S, sock_connect=_CONNECT_S)
+    timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
         trust_env=url.startswith("https://"),
+        auto_decompress=False,  # none is asked for, and a small answer must not unpack to a large one
+        headers={"User-Agent": f"itsminer-agent/{version('itsminer')}", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as made:
         yield made
@@ -108,12 +113,13 @@ async def post(client: aiohttp.ClientSession, url: str, body: bytes, headers: Ma
 
 
 async def _bounded(content: aiohttp.StreamReader) -> bytes:
+    """The body; of a longer one than ours ever are, nothing."""
     body = bytearray()
     async for chunk in content.iter_any():
         body += chunk
-        if len(body) >= MOST_ANSWER_BYTES:
-            break
-    return bytes(body[:MOST_ANSWER_BYTES])
+        if len(body) > MOST_ANSWER_BYTES:
+            return b""
+    return bytes(body)
 
 
 def _verdict(error: Exception) -> str:

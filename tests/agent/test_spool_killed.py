@@ -1,0 +1,71 @@
+"""kill -9 at any moment: nothing that was spooled is lost, and nothing is there twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import time
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import pytest
+
+from agent.spool import Spool
+from agent.wire import Reading
+from tests.agent.victim import spool_and_send
+
+ROUNDS = 40
+
+
+def _lines(path: Path) -> list[int]:
+    """Whole lines: the last one may be cut by the kill."""
+    data = path.read_bytes() if path.exists() else b""
+    return [int(line) for line in data[: data.rfind(b"\n") + 1].split()]
+
+
+def _waiting(folder: Path) -> list[tuple[UUID, tuple[Reading, ...]]]:
+    """What the spool holds, read by taking the oldest out of a copy of its queue."""
+    found = []
+    with Spool(folder, 1 << 30) as spool:
+        assert not list(folder.glob("*.tmp"))
+        for path in sorted(folder.glob("*.batch")):
+            loaded = spool._load(int(path.stem))
+            found.append((loaded.id, loaded.readings))
+        assert spool.counts.quarantined == 0
+        assert spool.counts.dropped_batches == 0
+    return found
+
+
+@pytest.mark.slow
+def test_a_spool_that_is_killed_over_and_over_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.agent.victim"])
+    folder = tmp_path / "spool"
+    for round_number in range(ROUNDS):
+        process = context.Process(target=spool_and_send, args=(str(tmp_path), (round_number + 1) * 10_000_000))
+        process.start()
+        deadline = time.monotonic() + 20
+        while not any(line >= (round_number + 1) * 10_000_000 for line in _lines(tmp_path / "confirmed")[-1:]):
+            assert process.is_alive(), "the victim ended by itself"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        time.sleep(random.uniform(0, 0.05))
+        process.kill()
+        process.join()
+        waiting = _waiting(folder)
+        ids = [one for one, _ in waiting]
+        assert len(set(ids)) == len(ids), "a batch is there twice"
+        delivered = set(_lines(tmp_path / "delivered"))
+        for number in _lines(tmp_path / "confirmed"):
+            whole = UUID(int=number)
+            halves = {uuid5(whole, "first half"), uuid5(whole, "second half")}
+            if whole in ids:
+                assert not halves & set(ids), f"round {round_number}: batch {number} is there whole and halved"
+                continue
+            if number in delivered and number % 3 != 2:
+                continue
+            # It had three readings and was halved: each half waits or is delivered.
+            assert number in delivered, f"round {round_number}: batch {number} is lost"
+            assert halves <= set(ids) | {UUID(int=one) for one in delivered}, f"half of batch {number} is lost"
+    assert len(_lines(tmp_path / "confirmed")) > ROUNDS * 2
+    assert len(_lines(tmp_path / "delivered")) > ROUNDS
