@@ -1,0 +1,149 @@
+"""What there is to tell one contact about one site, as things stand now.
+
+- *new*: fires, is routed to this channel, and the contact was not told of it at this severity.
+- *over*: the contact was told of it, and it is over. What is over before it was told never shows.
+- *standing*: critical, told, still fires, and nobody acknowledged it: reminders are for these.
+- *held*: would be new or over, but not now: a silence, a rule that holds it back while it fires, or a site that
+  sends a backlog, of which later readings may say that it is over. This last reason ends after `CATCH_UP`, so
+  that a site that is always late is late and not mute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.config import Notify
+from backend.notify.routing import ROUTES, Channel
+from backend.registry.tables import Silence, Site, SiteWatch, Telling, Warning
+from backend.warnings.catalogue import Catalogue
+from backend.warnings.severity import Severity
+
+CATCH_UP: Final = timedelta(minutes=15)
+"""So long a site that sends a backlog is given to come to the present."""
+
+
+@dataclass(slots=True)
+class Agenda:
+    """Warnings by what is to be said of them; each list has the worst and oldest first."""
+
+    new: list[Warning] = field(default_factory=list)
+    over: list[Warning] = field(default_factory=list)
+    standing: list[Warning] = field(default_factory=list)
+    held_until: datetime | None = None  # when to look again at what is held
+
+    def hold(self, until: datetime) -> None:
+        self.held_until = min(self.held_until or until, until)
+
+    def due(self, last_sent: datetime | None, settings: Notify, now: datetime) -> datetime | None:
+        """When the next message is to leave; None when there is nothing to say."""
+        times = [self.held_until] if self.held_until else []
+        if self.new or self.over:
+            times.append(max(now, last_sent + timedelta(seconds=settings.update_s)) if last_sent else now)
+        if self.standing and last_sent:
+            times.append(last_sent + timedelta(seconds=settings.repeat_s))
+        return min(times, default=None)
+
+
+class Planner:
+    """Finds out what is to be told."""
+
+    def __init__(self, catalogue: Catalogue, settings: Notify) -> None:
+        self._catalogue = catalogue
+        self._recheck = timedelta(seconds=max(settings.group_wait_s, 1))
+
+    async def agenda(
+        self, session: AsyncSession, site: Site, member: str, channel: Channel, *, now: datetime
+    ) -> Agenda:
+        """What there is to tell a member by a channel about a site."""
+        agenda = Agenda()
+        silences = await _silences(session, site, now)
+        active = await _active(session, site, member, channel)
+        firing = {warning.rule for warning, _ in active}
+        is_behind = await self._is_behind(session, site, now)
+        for warning, telling in active if site.paused_at is None else ():
+            severity = Severity(warning.severity)
+            if channel not in ROUTES[severity]:
+                continue
+            silenced_until = _silenced_until(silences, warning)
+            if telling is not None and Severity(telling.severity).rank >= severity.rank:
+                if severity is Severity.CRITICAL and warning.acknowledged_at is None and not silenced_until:
+                    agenda.standing.append(warning)
+            elif silenced_until:
+                agenda.hold(silenced_until)
+            elif self._catalogue.holders_of(warning.rule) & firing or (is_behind and warning.machine):
+                agenda.hold(now + self._recheck)
+            else:
+                agenda.new.append(warning)
+        for warning in await _over(session, site, member, channel):
+            if silenced_until := _silenced_until(silences, warning):
+                agenda.hold(silenced_until)
+            else:
+                agenda.over.append(warning)
+        for warnings in (agenda.new, agenda.over, agenda.standing):
+            warnings.sort(key=_worst_first)
+        return agenda
+
+    async def _is_behind(self, session: AsyncSession, site: Site, now: datetime) -> bool:
+        since = await session.scalar(select(SiteWatch.behind_since).where(SiteWatch.site_id == site.id))
+        return since is not None and now - since < CATCH_UP
+
+
+async def _active(
+    session: AsyncSession, site: Site, member: str, channel: Channel
+) -> Sequence[tuple[Warning, Telling | None]]:
+    """What fires at the site, and whether the contact was told."""
+    told = and_(Telling.warning_id == Warning.id, Telling.member_id == member, Telling.channel == channel.value)
+    rows = await session.execute(
+        select(Warning, Telling)
+        .outerjoin(Telling, told)
+        .where(Warning.account_id == site.account_id, Warning.site_id == site.id, Warning.resolved_at.is_(None))
+    )
+    return [(warning, telling) for warning, telling in rows]
+
+
+async def _over(session: AsyncSession, site: Site, member: str, channel: Channel) -> Sequence[Warning]:
+    """What the contact was told of and is over, without being told that."""
+    rows = await session.scalars(
+        select(Warning)
+        .join(Telling, Telling.warning_id == Warning.id)
+        .where(
+            Telling.member_id == member,
+            Telling.channel == channel.value,
+            Telling.over_message_id.is_(None),
+            Warning.site_id == site.id,
+            Warning.resolved_at.is_not(None),
+        )
+    )
+    return rows.all()
+
+
+def _worst_first(warning: Warning) -> tuple[int, datetime, str]:
+    return -Severity(warning.severity).rank, warning.since, warning.id
+
+
+async def _silences(session: AsyncSession, site: Site, now: datetime) -> Sequence[Silence]:
+    rows = await session.scalars(
+        select(Silence).where(
+            Silence.account_id == site.account_id,
+            or_(Silence.site_id.is_(None), Silence.site_id == site.id),
+            Silence.starts_at <= now,
+            Silence.ends_at > now,
+        )
+    )
+    return rows.all()
+
+
+def _silenced_until(silences: Sequence[Silence], warning: Warning) -> datetime | None:
+    """When the last of the silences that match ends."""
+    matching = [
+        silence.ends_at
+        for silence in silences
+        if silence.machine in (None, warning.machine) and silence.rule in (None, warning.rule)
+    ]
+    return max(matching, default=None)

@@ -1,0 +1,255 @@
+"""Taking messages out of the outbox, and writing down what became of them.
+
+A message is claimed by a lease, so that two backends never send one at once; who dies lets the lease run out, and the
+message is sent again under the same id. What it tells is fixed by the first claim and stays so for as long as it may
+have arrived; after a failure that cannot have delivered it, the next claim decides anew what is worth telling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.config import Notify
+from backend.notify.agenda import Agenda, Planner
+from backend.notify.outbox import GIVE_UP, insert_new, last_sent, new_row
+from backend.notify.routing import Channel, contact
+from backend.registry.database import Database
+from backend.registry.tables import Member, OutboxMessage, Site, Telling, Warning
+from backend.warnings.severity import Severity
+
+LEASE: Final = timedelta(seconds=90)
+"""Longer than a send may take (`dispatcher.DEADLINE_S`), with room for two clocks that differ a little."""
+
+_LOOKED_AT: Final = 50
+"""Messages that one transaction may find to have nothing to say before it lets others write."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A message that is ours to send until the lease ends."""
+
+    id: str
+    attempt: int  # 1 for the first; also tells a later holder's claim from ours
+    created_at: datetime
+    channel: Channel
+    to: str
+    member: Member
+    site: Site
+    agenda: Agenda
+    is_reminder: bool
+
+
+class Claims:
+    """The outbox, seen by who sends."""
+
+    def __init__(self, database: Database, planner: Planner, settings: Notify) -> None:
+        self._database = database
+        self._planner = planner
+        self._settings = settings
+
+    async def next_due(self, channel: Channel) -> datetime | None:
+        """When the next message of a channel is due; None when none waits."""
+        async with self._database.read() as session:
+            ready_at = case(
+                (OutboxMessage.claimed_until > OutboxMessage.due_at, OutboxMessage.claimed_until),
+                else_=OutboxMessage.due_at,
+            )
+            due_at: datetime | None = await session.scalar(
+                select(func.min(ready_at)).where(_is_open(), OutboxMessage.channel == channel.value)
+            )
+            return due_at
+
+    async def claim(self, channel: Channel, *, now: datetime) -> Claim | None:
+        """The message that has been due for longest, as ours; None when none is.
+
+        Messages with nothing to say are put off or removed on the way.
+        """
+        while True:
+            async with self._database.begin() as session:
+                rows = await session.scalars(
+                    select(OutboxMessage)
+                    .where(
+                        _is_open(),
+                        OutboxMessage.channel == channel.value,
+                        OutboxMessage.due_at <= now,
+                        or_(OutboxMessage.claimed_until.is_(None), OutboxMessage.claimed_until <= now),
+                    )
+                    .order_by(OutboxMessage.due_at, OutboxMessage.id)
+                    .limit(_LOOKED_AT)
+                    .with_for_update(skip_locked=True)
+                )
+                found = rows.all()
+                for row in found:
+                    if claim := await self._take(session, row, now):
+                        return claim
+            if not found:
+                return None
+
+    async def _take(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
+        member = await session.get_one(Member, row.member_id)
+        site = await session.get(Site, row.site_id)
+        channel = Channel(row.channel)
+        to = contact(member, channel)
+        if to is None or site is None:
+            await session.delete(row)
+            return None
+        if row.body:
+            agenda = await _remembered(session, row.body)
+        else:
+            agenda = await self._planner.agenda(session, site, member.id, channel, now=now)
+            last = (await last_sent(session, [row.dedup_key])).get(row.dedup_key)
+            due_at = agenda.due(last, self._settings, now)
+            if due_at is None:
+                await session.delete(row)
+                return None
+            if due_at > now:
+                row.due_at, row.expires_at = due_at, max(row.expires_at, due_at + GIVE_UP)
+                return None
+            row.body = _body(agenda)
+        row.attempts += 1
+        row.claimed_until = now + LEASE
+        return Claim(
+            id=row.id,
+            attempt=row.attempts,
+            created_at=row.created_at,
+            channel=channel,
+            to=to,
+            member=member,
+            site=site,
+            agenda=agenda,
+            is_reminder=not agenda.new and not agenda.over,
+        )
+
+    async def sent(self, claim: Claim, *, now: datetime) -> None:
+        """It left: remember who knows what, and open the next message if there is more to say."""
+        async with self._database.begin() as session:
+            row = await _locked(session, claim)
+            if row is None or row.sent_at is not None:
+                return  # sent twice, by us and by whoever held it after our lease: told once
+            row.sent_at, row.claimed_until, row.last_error = now, None, None
+            await _tell(session, row)
+            await session.flush()
+            await self._follow(session, claim, now, now)
+
+    async def retry(self, claim: Claim, error: str, *, due_at: datetime, may_have_arrived: bool, now: datetime) -> bool:
+        """It did not leave: try again at `due_at`. False: it is given up, the time is over."""
+        async with self._database.begin() as session:
+            row = await _locked(session, claim)
+            if row is None or not _is_ours(row, claim):
+                return True
+            row.claimed_until, row.last_error = None, error[:500]
+            if due_at <= row.expires_at:
+                row.due_at = due_at
+                row.body = row.body if may_have_arrived else {}
+                return True
+            row.failed_at = now
+            await session.flush()
+            await self._follow(session, claim, now, now)
+            return False
+
+    async def fail(self, claim: Claim, error: str, *, is_contact_bad: bool, now: datetime) -> None:
+        """It never will. A bad contact gets nothing any more until it is verified anew."""
+        async with self._database.begin() as session:
+            row = await _locked(session, claim)
+            if row is None or not _is_ours(row, claim):
+                return
+            row.failed_at, row.claimed_until, row.last_error = now, None, error[:500]
+            await session.flush()
+            if is_contact_bad:
+                await _mark_contact(session, claim, error, now)
+            else:
+                await self._follow(session, claim, now + timedelta(seconds=self._settings.repeat_s), now)
+
+    async def _follow(self, session: AsyncSession, claim: Claim, last: datetime, now: datetime) -> None:
+        """Open the next message to this contact and site, if there is anything to say, now or later."""
+        agenda = await self._planner.agenda(session, claim.site, claim.member.id, claim.channel, now=now)
+        due_at = agenda.due(last, self._settings, now)
+        if due_at is not None:
+            recipient = (claim.member.id, claim.channel)
+            await insert_new(
+                session, [new_row(claim.site.account_id, claim.site.id, recipient, due_at=due_at, now=now)]
+            )
+
+
+def _is_open() -> ColumnElement[bool]:
+    return OutboxMessage.sent_at.is_(None) & OutboxMessage.failed_at.is_(None)
+
+
+async def _locked(session: AsyncSession, claim: Claim) -> OutboxMessage | None:
+    return await session.get(OutboxMessage, claim.id, with_for_update=True)
+
+
+def _is_ours(row: OutboxMessage, claim: Claim) -> bool:
+    return row.attempts == claim.attempt and row.sent_at is None and row.failed_at is None
+
+
+def _body(agenda: Agenda) -> dict[str, Any]:
+    return {
+        "new": {warning.id: warning.severity for warning in agenda.new},
+        "over": [warning.id for warning in agenda.over],
+        "standing": [warning.id for warning in agenda.standing],
+    }
+
+
+async def _remembered(session: AsyncSession, body: dict[str, Any]) -> Agenda:
+    """What a message told when it was sent before."""
+    return Agenda(
+        new=await _warnings(session, list(body["new"])),
+        over=await _warnings(session, body["over"]),
+        standing=await _warnings(session, body["standing"]),
+    )
+
+
+async def _warnings(session: AsyncSession, ids: Sequence[str]) -> list[Warning]:
+    found: dict[str, Warning] = {}
+    for start in range(0, len(ids), 500):
+        rows = await session.scalars(select(Warning).where(Warning.id.in_(ids[start : start + 500])))
+        found |= {row.id: row for row in rows}
+    return [found[each] for each in ids if each in found]
+
+
+async def _tell(session: AsyncSession, row: OutboxMessage) -> None:
+    """Write down what the contact knows now."""
+    for warning in await _warnings(session, list(row.body["new"])):
+        key = {"warning_id": warning.id, "member_id": row.member_id, "channel": row.channel}
+        telling = await session.get(Telling, key)
+        if telling is None:
+            telling = Telling(**key, account_id=row.account_id)
+            session.add(telling)
+        telling.severity = Severity(row.body["new"][warning.id]).value
+        telling.message_id = row.id
+    over = row.body["over"]
+    for start in range(0, len(over), 500):
+        await session.execute(
+            update(Telling)
+            .where(
+                Telling.warning_id.in_(over[start : start + 500]),
+                Telling.member_id == row.member_id,
+                Telling.channel == row.channel,
+            )
+            .values(over_message_id=row.id)
+        )
+
+
+async def _mark_contact(session: AsyncSession, claim: Claim, error: str, now: datetime) -> None:
+    member = await session.get_one(Member, claim.member.id)
+    match claim.channel:
+        case Channel.EMAIL:
+            member.email_failed_at = now
+        case Channel.SMS:
+            member.phone_failed_at = now
+    await session.execute(
+        update(OutboxMessage)
+        .where(_is_open(), OutboxMessage.member_id == member.id, OutboxMessage.channel == claim.channel.value)
+        .values(failed_at=now, last_error=error[:500])
+    )
+    _log.warning("contact.failed", member=member.id, channel=claim.channel.value, reason=error)

@@ -1,0 +1,109 @@
+"""Rules about what does not come: `agent_silent`, by our own clock.
+
+A site is silent from its last batch on, but never for longer than we have been listening: after an outage of our own
+nobody was silent, we were deaf. A site that never sent anything raises nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.ids import AccountId, SiteId
+from backend.registry.tables import RuleOverride, RuleState, Site
+from backend.warnings.catalogue import Catalogue, Rule
+from backend.warnings.event import Event, event_of
+from backend.warnings.overrides import Numbers, Rulebook, changed
+from backend.warnings.step import Change, Seen, State, from_json, step, to_json
+
+DEAF_AFTER: Final = timedelta(minutes=2)
+"""Without a tick for so long we were not listening: stopped, suspended, or stuck."""
+
+
+class Hearing:
+    """Since when we listen without a break."""
+
+    def __init__(self) -> None:
+        self._since: datetime | None = None
+        self._last: datetime | None = None
+
+    def tick(self, now: datetime) -> datetime:
+        """We listen now; since when that is so."""
+        if self._since is None or self._last is None or now - self._last > DEAF_AFTER:
+            self._since = now
+        self._last = now
+        return self._since
+
+
+async def quiet_sites(
+    session: AsyncSession, catalogue: Catalogue, settings: Mapping[str, Numbers], *, now: datetime
+) -> Sequence[tuple[AccountId, SiteId]]:
+    """The sites that may have been silent for long enough, and are not known to be so."""
+    found: set[tuple[AccountId, SiteId]] = set()
+    for rule in catalogue:
+        if rule.scope != "site":
+            continue
+        known = select(RuleState.site_id).where(
+            RuleState.site_id == Site.id, RuleState.machine == "", RuleState.rule == rule.name
+        )
+        shortest = await _shortest(session, changed(rule, settings.get(rule.name, {})))
+        rows = await session.execute(
+            select(Site.account_id, Site.id).where(
+                Site.paused_at.is_(None), Site.last_batch_at <= now - shortest, ~known.exists()
+            )
+        )
+        found |= {(AccountId(account), SiteId(site)) for account, site in rows}
+    return sorted(found)
+
+
+async def _shortest(session: AsyncSession, rule: Rule) -> timedelta:
+    """How soon the rule may fire at any site, with what accounts changed of it."""
+    changes = await session.scalars(select(RuleOverride.numbers).where(RuleOverride.rule == rule.name))
+    variants = [rule, *(changed(rule, numbers) for numbers in changes)]
+    return min(limit.duration for each in variants for limit in each.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteJudgement:
+    """What is so of the rules of a site itself."""
+
+    states: dict[tuple[str, str], dict[str, Any] | None]  # changed ones, as `save_states` takes them
+    events: list[Event]
+
+
+def judge_silence(rulebook: Rulebook, heard_at: datetime, known: Mapping[str, Any], *, now: datetime) -> SiteJudgement:
+    """The site's rules at a moment without a batch. Nothing is written of a site that is not silent for long enough:
+    the time of its last batch says it all."""
+    result = SiteJudgement({}, [])
+    silence_s = max(0.0, (now - heard_at).total_seconds())
+    for rule in rulebook.of_site():
+        if rule.name in known:
+            continue
+        begun, first = step(rule, State(), Seen(silence_s), heard_at)
+        state, second = step(rule, begun, Seen(silence_s), now)
+        if transition := second or first:
+            result.states["", rule.name] = to_json(rule, state)
+            result.events.append(event_of(rule, transition))
+    return result
+
+
+def judge_batch(rulebook: Rulebook, known: Mapping[str, tuple[Any, datetime]], *, now: datetime) -> SiteJudgement:
+    """The site's rules when a batch came. `known`: rule → its state as stored, and when that was."""
+    result = SiteJudgement({}, [])
+    rules = {rule.name: rule for rule in rulebook.of_site()}
+    for name, (stored, at) in known.items():
+        rule = rules.get(name)
+        if rule is None:
+            result.states["", name] = None
+            result.events.append(Event("", name, Change.RESOLVED, now, resolution="switched_off"))
+            continue
+        state, transition = step(rule, from_json(rule, stored, at=at), Seen(0.0), now)
+        result.states["", name] = to_json(rule, state)
+        if transition:
+            result.events.append(event_of(rule, transition))
+    return result

@@ -1,0 +1,144 @@
+"""Where the rules stand for the machines of one site, in memory; judging readings changes nothing here.
+
+`judge` is pure: it says what would be so afterwards. `adopt` makes it so, and is called when the database has it.
+Cost follows the readings that arrive. Only what is not plainly inactive is held per rule, so that a healthy machine
+costs one time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from agent.wire import Reading
+from backend.warnings.catalogue import Rule
+from backend.warnings.event import Event, event_of
+from backend.warnings.observe import is_quiet, observe
+from backend.warnings.overrides import Rulebook
+from backend.warnings.step import Change, Phase, State, step, to_json
+
+FIRST_COVER: Final = timedelta(minutes=5)
+"""How much of a gap counts while nobody knows the site's interval yet."""
+
+INTERVALS_COVERED: Final = 3
+"""A reading speaks for the time since the last one, up to so many intervals; more is a hole, and missing."""
+
+_NO_STATES: Final[Mapping[str, State]] = MappingProxyType({})
+_INSTANT: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One machine: when it was last judged, and its rules that are not plainly inactive."""
+
+    at: datetime
+    states: Mapping[str, State] = _NO_STATES
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What is so after some readings."""
+
+    judged_to: datetime | None
+    interval: timedelta | None
+    tracks: dict[str, Track] = field(default_factory=dict)
+    # Changed states by machine and rule, as the database holds them; None: inactive again.
+    states: dict[tuple[str, str], dict[str, Any] | None] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    too_old: int = 0  # readings that came after a newer one of their machine: history, and judged no more
+
+
+class Ledger:
+    """One site's memory. `version` is the database's when this was read from it."""
+
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        *,
+        version: int,
+        judged_to: datetime | None,
+        interval: timedelta | None,
+        states: Mapping[str, Mapping[str, State]],
+        paused: frozenset[str],
+    ) -> None:
+        self.version = version
+        self.rulebook = rulebook
+        self._judged_to = judged_to
+        self._interval = interval
+        self._paused = paused
+        # Of machines that were judged before this was read, only this is known: nothing newer than `judged_to`.
+        self._floor = judged_to - _INSTANT if judged_to else None
+        self._tracks = {machine: Track(self._floor, of) for machine, of in states.items()} if self._floor else {}
+
+    def judge(self, readings: Iterable[Reading]) -> Judgement:
+        """What the readings bring about, each in its own time."""
+        result = Judgement(self._judged_to, self._interval)
+        for reading in sorted(readings, key=lambda each: each.time):
+            self._judge(reading, result)
+            if result.judged_to is None or reading.time > result.judged_to:
+                result.interval = _interval(result, reading.time)
+                result.judged_to = reading.time
+        return result
+
+    def adopt(self, judgement: Judgement, version: int) -> None:
+        """Go on from a judgement that the database holds."""
+        self.version = version
+        self._judged_to = judgement.judged_to
+        self._interval = judgement.interval
+        self._tracks.update(judgement.tracks)
+
+    def _judge(self, reading: Reading, result: Judgement) -> None:
+        machine = reading.machine
+        track = result.tracks.get(machine) or self._tracks.get(machine)
+        last = track.at if track else self._floor
+        if last is not None and reading.time <= last:
+            result.too_old += 1
+            return
+        states = track.states if track else _NO_STATES
+        if machine in self._paused:
+            result.tracks[machine] = Track(reading.time, states)
+            return
+        rules = self.rulebook.of_machine(machine, reading.make, reading.model)
+        covers = INTERVALS_COVERED * result.interval if result.interval else FIRST_COVER
+        after = dict(states)
+        for rule in rules:
+            before = states.get(rule.name)
+            if before is None and is_quiet(rule, reading):
+                continue
+            state, transition = step(rule, before or State(at=last), observe(rule, reading, covers), reading.time)
+            _keep(after, rule, state)
+            if state != (before or State()):
+                result.states[machine, rule.name] = to_json(rule, state)
+            if transition:
+                result.events.append(event_of(rule, transition, machine, reading.model))
+        if states:
+            self._drop_switched_off(reading, rules, after, result)
+        result.tracks[machine] = Track(reading.time, after or _NO_STATES)
+
+    def _drop_switched_off(
+        self, reading: Reading, rules: tuple[Rule, ...], states: dict[str, State], result: Judgement
+    ) -> None:
+        for name in states.keys() - {rule.name for rule in rules}:
+            if states.pop(name).phase is Phase.FIRING:
+                result.events.append(
+                    Event(reading.machine, name, Change.RESOLVED, reading.time, resolution="switched_off")
+                )
+            result.states[reading.machine, name] = None
+
+
+def _interval(result: Judgement, time: datetime) -> timedelta | None:
+    """Adapts to a shorter interval at once and to a longer one by doubling: a hole is no interval."""
+    if result.judged_to is None:
+        return None
+    passed = time - result.judged_to
+    return passed if result.interval is None else min(passed, 2 * result.interval)
+
+
+def _keep(states: dict[str, State], rule: Rule, state: State) -> None:
+    if state == State():
+        states.pop(rule.name, None)
+    else:
+        states[rule.name] = state

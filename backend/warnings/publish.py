@@ -1,0 +1,63 @@
+"""What a change of state brings about, in its own transaction: the warning's row and the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.ids import AccountId, SiteId
+from backend.notify.outbox import Outbox
+from backend.registry.tables import Site
+from backend.warnings.catalogue import Catalogue
+from backend.warnings.event import Event
+from backend.warnings.records import save_events
+from backend.warnings.severity import Severity
+from backend.warnings.step import Change
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Writes events down and says in the outbox that there is something to tell."""
+
+    catalogue: Catalogue
+    outbox: Outbox
+
+    async def publish(self, session: AsyncSession, site: Site, events: Sequence[Event], *, now: datetime) -> None:
+        """All of it inside the caller's transaction, which holds the site's row."""
+        if not events:
+            return
+        account, site_id = AccountId(site.account_id), SiteId(site.id)
+        touched = await save_events(session, account, site_id, events)
+        severities = {
+            event.severity
+            for event in events
+            if event.severity is not None and event.change in (Change.FIRED, Change.ESCALATED)
+        }
+        if any(self._lets_go(event) for event in events):
+            severities.update(Severity)  # what it held back may be told now
+        over = [warning.id for warning in touched if warning.resolved_at is not None]
+        await self.outbox.announce(session, account, site_id, severities=severities, over=over, now=now)
+
+    def _lets_go(self, event: Event) -> bool:
+        rule = self.catalogue.get(event.rule)
+        return event.change is Change.RESOLVED and rule is not None and bool(rule.holds_back)
+
+
+def log_events(account: str, site: str, events: Sequence[Event]) -> None:
+    """Say what changed, when the database has it."""
+    for event in events:
+        _log.info(
+            f"warning.{event.change.value}",
+            account=account,
+            site=site,
+            machine=event.machine or None,
+            rule=event.rule,
+            severity=event.severity and event.severity.value,
+            at=event.at.isoformat(),
+        )
