@@ -6,7 +6,6 @@ never in the file: it names the files that hold them.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from agent.discover import expand
 from agent.errors import Misconfigured
 from agent.pools import canonical_address, canonical_host
 from agent.transit import checked_url
@@ -23,18 +23,18 @@ DEFAULT_STATE: Final = Path("/var/lib/itsminer-agent")
 
 
 def _range(value: str) -> str:
-    """`a.b.c.d`, `a.b.c.d/nn`, `a.b.c.d-e` or `first-last`, all IPv4 or IPv6."""
-    first, dash, last = value.strip().partition("-")
     try:
-        if not dash:
-            ipaddress.ip_network(first, strict=False)
-            return value.strip()
-        begin = ipaddress.ip_address(first)
-        end = ipaddress.ip_address(last if "." in last or ":" in last else f"{first.rpartition('.')[0]}.{last}")
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no range; write 192.168.1.0/24, 192.168.1.10-50 or one address") from error
-    if begin.version != end.version or int(begin) > int(end):
-        raise ValueError(f"{value!r} ends before it begins")
+        expand([value])
+    except Misconfigured as error:
+        raise ValueError(str(error)) from error
+    return value.strip()
+
+
+def _excluded(value: str) -> str:
+    try:
+        expand([], [value])  # may be larger than what is looked at
+    except Misconfigured as error:
+        raise ValueError(str(error)) from error
     return value.strip()
 
 
@@ -46,6 +46,7 @@ def _public_host(value: str) -> str:
 
 
 Range = Annotated[str, AfterValidator(_range)]
+Excluded = Annotated[str, AfterValidator(_excluded)]
 PublicHost = Annotated[str, AfterValidator(_public_host)]
 Url = Annotated[str, AfterValidator(checked_url)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -66,7 +67,7 @@ class Network(_Settings):
     """Where machines are looked for, and how gently."""
 
     ranges: tuple[Range, ...] = ()
-    exclude: tuple[Range, ...] = ()
+    exclude: tuple[Excluded, ...] = ()
     connections_per_s: Annotated[float, Field(gt=0, le=100_000)] = 200
     rescan_s: Annotated[float, Field(ge=60, le=604_800)] = 3_600
 

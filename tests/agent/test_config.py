@@ -131,10 +131,8 @@ password_file = "secret"
     assert settings.credentials[0].password_file == tmp_path / "secret"
 
 
-@pytest.mark.parametrize(
-    "one", ["10.0.0.0/16", "10.0.0.1", "10.0.0.1-99", "10.0.0.1-10.0.3.9", "fd00::/120", "fd00::1-fd00::9"]
-)
-def test_ranges_come_in_four_shapes(tmp_path: Path, one: str) -> None:
+@pytest.mark.parametrize("one", ["10.0.0.0/16", "10.0.0.1", "10.0.0.1-99", "10.0.0.1-10.0.3.9", "10.0.0.1, 10.0.0.5-9"])
+def test_ranges_come_in_several_shapes(tmp_path: Path, one: str) -> None:
     assert load(write(tmp_path, f"[network]\nranges = ['{one}']\n")).network.ranges == (one,)
 
 
