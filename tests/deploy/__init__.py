@@ -1,0 +1,1 @@
+"""Tests of the files that install the programs, without a container engine."""
