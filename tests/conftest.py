@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from agent.simulator.capture import capture_machine
 from agent.simulator.families.kinds import family_machine
 from agent.simulator.farm import Farm
+from agent.simulator.machine import wall_clock
 from tests import loopback
 
 Simulated = Callable[..., Awaitable[Farm]]
@@ -36,18 +38,24 @@ async def simulated() -> AsyncIterator[Simulated]:
 
     `farm = await simulated("whatsminer", captures / "bitaxe_supra_2.0", seed=3)`: one listening machine for
     each family's name or recording's folder, in `farm.machines` in that order, with seeds from `seed` on.
-    Other keywords go to `family_machine` (`started`, `clock`). `shares_ports` goes to `Farm`.
+    `clock` is the clock of the machines and of the farm, `started` goes to `family_machine`.
     """
     async with AsyncExitStack() as farms:
 
-        async def start(*kinds: str | Path, seed: int = 0, shares_ports: bool | None = None, **keywords: Any) -> Farm:
+        async def start(
+            *kinds: str | Path,
+            seed: int = 0,
+            clock: Callable[[], datetime] = wall_clock,
+            started: datetime | None = None,
+            shares_ports: bool | None = None,
+        ) -> Farm:
             machines = [
-                capture_machine(kind, address, number)
+                capture_machine(kind, address, number, clock=clock)
                 if isinstance(kind, Path)
-                else family_machine(kind, address, number, **keywords)
+                else family_machine(kind, address, number, clock=clock, started=started)
                 for number, (kind, address) in enumerate(zip(kinds, loopback.take(len(kinds)), strict=True), seed)
             ]
-            farm = await farms.enter_async_context(Farm(machines, shares_ports=shares_ports).listening())
+            farm = await farms.enter_async_context(Farm(machines, clock=clock, shares_ports=shares_ports).listening())
             if farm.left_out:
                 pytest.skip(f"cannot simulate every machine here: {farm.left_out}")
             return farm

@@ -14,12 +14,13 @@ import click
 import uvloop
 
 from agent import logs
+from agent.commands.options import complaining
 from agent.errors import Misconfigured
 from agent.simulator.families.kinds import FAMILIES
 from agent.simulator.farm import SHARED_ABOVE, Farm
 from agent.simulator.faults import MEANING
 from agent.simulator.machine import Machine
-from agent.simulator.roster import DEFAULT_MIX, capture_machines, family_machines, mix_of, shared_out
+from agent.simulator.roster import DEFAULT_MIX, addresses, capture_machines, family_machines, mix_of, shared_out
 from agent.simulator.script import Script
 from agent.simulator.script import __doc__ as script_format
 
@@ -33,20 +34,46 @@ _EPILOG = (
 )
 
 
+def _mix(context: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, int] | None:
+    try:
+        return None if value is None else mix_of(value)
+    except Misconfigured as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _base(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        return next(addresses(value))
+    except Misconfigured as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(epilog=_EPILOG)
 @click.option("--machines", type=click.IntRange(1, 60_000), help="How many machines; the mix is scaled to it.")
 @click.option(
     "--mix",
+    callback=_mix,
+    metavar="FAMILY:N,…",
     help=f"How many of each family: {', '.join(FAMILIES)}.  "
     f"[default: {','.join(f'{family}:{count}' for family, count in DEFAULT_MIX.items())}]",
 )
 @click.option(
     "--captures",
     type=click.Path(path_type=Path),
+    metavar="DIR",
     help="Replay every recording (a folder with a manifest.json) of this folder instead of families.",
 )
-@click.option("--base", default="127.77.0.1", show_default=True, help="Address of the first machine.")
-@click.option("--faults", help="Fault script (a TOML file, see below), or `demo` for the built-in one.")
+@click.option(
+    "--base",
+    default="127.77.0.1",
+    show_default=True,
+    callback=_base,
+    metavar="ADDRESS",
+    help="Address of the first machine; the others follow, without .0 and .255.",
+)
+@click.option(
+    "--faults", metavar="FILE|demo", help="Fault script (a TOML file, see below), or `demo` for the built-in one."
+)
 @click.option(
     "--seed", type=click.IntRange(0, 1_000_000), default=1, show_default=True, help="Another farm: other names."
 )
@@ -59,7 +86,7 @@ _EPILOG = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for each machine, when all of them listen.")
 def simulate(
     machines: int | None,
-    mix: str | None,
+    mix: dict[str, int] | None,
     captures: Path | None,
     base: str,
     faults: str | None,
@@ -75,18 +102,16 @@ def simulate(
     logs.configure()
     if captures is not None and mix is not None:
         raise click.UsageError("give --mix or --captures, not both")
-    try:
+    with complaining():
         if captures is not None:
             roster = capture_machines(captures, machines, base=base, seed=seed)
         else:
-            wanted = DEFAULT_MIX if mix is None else mix_of(mix)
-            wanted = shared_out(wanted, machines if machines is not None else sum(wanted.values()))
+            wanted = mix or DEFAULT_MIX
+            wanted = shared_out(wanted, sum(wanted.values()) if machines is None else machines)
             roster = family_machines(wanted, base=base, seed=seed)
         farm = Farm(roster, shares_ports=True if shared_ports else None)
         _provide_descriptors(farm)
         uvloop.run(_run(farm, faults, as_json=as_json))
-    except Misconfigured as error:
-        raise click.ClickException(str(error)) from error
 
 
 async def _run(farm: Farm, faults: str | None, *, as_json: bool) -> None:

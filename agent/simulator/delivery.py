@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from agent.simulator.faults import Fault
@@ -20,7 +21,8 @@ HUGE_BYTES: Final = 100 * 1024 * 1024
 DEEP_LEVELS: Final = 100_000
 DRIP_EVERY_S: Final = 1.0
 _CHUNK = b"A" * 65_536
-_ABSURD = (float("nan"), 1e308, -1, float("inf"), -273.15, 2**63, float("-inf"), -0.0)
+_ABSURD = (1e308, -1, -273.15, 2**63, -1e308, 1e30)
+_NO_NUMBERS = (float("nan"), float("inf"), float("-inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def deliver(answer: Answer, fault: Fault | None) -> Delivery | None:
             return Delivery(drops, answer.closes, pause_s=DRIP_EVERY_S)
         case Fault.HUGE_ANSWER:
             return Delivery(_huge(answer), answer.closes)
-        case Fault.DEEP_JSON | Fault.INVALID_UTF8 | Fault.ABSURD_NUMBERS:
+        case Fault.DEEP_JSON | Fault.INVALID_UTF8 | Fault.ABSURD_NUMBERS | Fault.NAN_NUMBERS:
             spoiled = Answer(_SPOILED[fault](answer.body), answer.envelope, answer.closes)
             return Delivery(iter([spoiled.whole()]), answer.closes)
         case _:
@@ -90,25 +92,25 @@ def _no_utf8(body: bytes) -> bytes:
     return re.sub(rb'(:\s*")', b"\\1\xff\xc3\x28", body)
 
 
-def _absurd(body: bytes) -> bytes:
-    """The same document, every number in it made absurd; a body that is no JSON stays."""
+def _renumbered(body: bytes, numbers: tuple[float, ...]) -> bytes:
+    """The same document with these numbers in turn instead of its own; a body that is no JSON stays."""
     try:
         document = json.loads(body)
     except ValueError:
         return body
-    return json.dumps(_with_absurd_numbers(document, itertools.cycle(_ABSURD))).encode()
+    return json.dumps(_with_numbers(document, itertools.cycle(numbers))).encode()
 
 
-def _with_absurd_numbers(value: Any, supply: Iterator[float]) -> Any:
+def _with_numbers(value: Any, supply: Iterator[float]) -> Any:
     match value:
         case bool():
             return value
         case int() | float():
             return next(supply)
         case list():
-            return [_with_absurd_numbers(item, supply) for item in value]
+            return [_with_numbers(item, supply) for item in value]
         case dict():
-            return {key: _with_absurd_numbers(item, supply) for key, item in value.items()}
+            return {key: _with_numbers(item, supply) for key, item in value.items()}
         case str() if "[" in value:  # Avalon packs its numbers into one string: "Temp[31] TMax[78]"
             return re.sub(r"(?<=[\[ ])\d+(\.\d+)?(?=[\] ])", lambda _: str(next(supply)), value)
         case _:
@@ -118,5 +120,6 @@ def _with_absurd_numbers(value: Any, supply: Iterator[float]) -> Any:
 _SPOILED: Final[dict[Fault, Callable[[bytes], bytes]]] = {
     Fault.DEEP_JSON: _deep,
     Fault.INVALID_UTF8: _no_utf8,
-    Fault.ABSURD_NUMBERS: _absurd,
+    Fault.ABSURD_NUMBERS: partial(_renumbered, numbers=_ABSURD),
+    Fault.NAN_NUMBERS: partial(_renumbered, numbers=_NO_NUMBERS),
 }

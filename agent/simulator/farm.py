@@ -65,6 +65,11 @@ class Farm:
         return [machine for machine in self._machines.values() if machine.family not in self.left_out]
 
     @property
+    def open_connections(self) -> int:
+        """How many callers are connected now."""
+        return sum(len(transports) for transports in self._connections.values())
+
+    @property
     def listeners_needed(self) -> int:
         """Descriptors for listening alone."""
         ports = [port for machine in self.machines for port in machine.firmware.ports.values()]

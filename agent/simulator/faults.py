@@ -36,6 +36,7 @@ class Fault(StrEnum):
     DEEP_JSON = "deep_json"
     INVALID_UTF8 = "invalid_utf8"
     ABSURD_NUMBERS = "absurd_numbers"
+    NAN_NUMBERS = "nan_numbers"
     REDIRECT = "redirect"
 
 
@@ -54,7 +55,8 @@ MEANING: Final[dict[Fault, str]] = {
     Fault.HUGE_ANSWER: "answers 100 MB",
     Fault.DEEP_JSON: "answers JSON nested 100,000 deep",
     Fault.INVALID_UTF8: "answers bytes that are no UTF-8",
-    Fault.ABSURD_NUMBERS: "answers NaN, infinities, 1e308 and negative numbers",
+    Fault.ABSURD_NUMBERS: "answers 1e308, negative and far too large numbers, in sound JSON",
+    Fault.NAN_NUMBERS: "answers NaN and infinities, which JSON has not",
     Fault.REDIRECT: "its web pages redirect for ever, its other ports answer as ever",
 }
 """One line each, for people."""
@@ -68,6 +70,7 @@ ON_THE_WIRE: Final = (
     Fault.DEEP_JSON,
     Fault.INVALID_UTF8,
     Fault.ABSURD_NUMBERS,
+    Fault.NAN_NUMBERS,
 )
 """Faults of the connection; where several are set the first of these shows."""
 

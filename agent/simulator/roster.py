@@ -27,12 +27,12 @@ def addresses(base: str) -> Iterator[str]:
     try:
         address = ipaddress.IPv4Address(base)
     except ValueError as error:
-        raise Misconfigured(f"--base {base}: not an IPv4 address") from error
+        raise Misconfigured(f"{base} is no IPv4 address") from error
     while address in _LOOPBACK:
         if address.packed[3] not in (0, 255):
             yield str(address)
         address += 1
-    raise Misconfigured(f"--base {base}: simulated machines live on loopback, 127.0.0.1 to 127.255.255.254")
+    raise Misconfigured(f"from {base} on there are too few loopback addresses (127.0.0.1 to 127.255.255.254)")
 
 
 def mix_of(text: str) -> dict[str, int]:
@@ -41,9 +41,9 @@ def mix_of(text: str) -> dict[str, int]:
     for part in text.split(","):
         family, _, count = part.strip().partition(":")
         if family not in FAMILIES:
-            raise Misconfigured(f"--mix: no family {family!r}: choose from {', '.join(FAMILIES)}")
+            raise Misconfigured(f"no family {family!r}: choose from {', '.join(FAMILIES)}")
         if not count.isdigit() or family in mix:
-            raise Misconfigured(f"--mix: {part.strip()!r}: write each family once, as {family}:10")
+            raise Misconfigured(f"{part.strip()!r}: write each family once, as {family}:10")
         mix[family] = int(count)
     return mix
 
@@ -52,7 +52,7 @@ def shared_out(mix: Mapping[str, int], machines: int) -> dict[str, int]:
     """The same proportions for another number of machines; the sum is exactly that number."""
     whole = sum(mix.values())
     if whole == 0:
-        raise Misconfigured("--mix: it holds no machine")
+        raise Misconfigured("the mix holds no machine")
     exact = {family: machines * count / whole for family, count in mix.items()}
     shares = {family: int(share) for family, share in exact.items()}
     by_remainder = sorted(exact, key=lambda family: shares[family] - exact[family])

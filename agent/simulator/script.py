@@ -190,7 +190,7 @@ def _among(which: str, machines: Sequence[Machine], part: str) -> Sequence[Machi
 def _first_fault(error: ValidationError) -> str:
     """`fault 2: at: …`, counted from 1 as people count."""
     fault = error.errors(include_url=False)[0]
-    where = fault["loc"][1:] if fault["loc"][:1] == ("fault",) else fault["loc"]
+    where = fault["loc"][1:] if len(fault["loc"]) > 1 else fault["loc"]
     place = [f"fault {part + 1}" if isinstance(part, int) else str(part) for part in where]
     message = fault["msg"].removeprefix("Value error, ")
     return ": ".join([*place, message])

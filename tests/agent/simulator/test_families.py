@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -125,9 +124,8 @@ def compare(
     assert chips == [board.chips_working for board in boards]
 
 
-@pytest.mark.parametrize(
-    ("family", "fault"), itertools.product(FAMILIES, [None, Fault.POOL_CHANGED, Fault.OVERHEATING])
-)
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("fault", [None, Fault.POOL_CHANGED, Fault.OVERHEATING])
 def test_every_name_in_every_answer_is_declared(family: str, fault: Fault | None) -> None:
     for seed in range(8):
         machine = machine_of(family, seed)
