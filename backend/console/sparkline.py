@@ -34,8 +34,9 @@ def sparkline(
 ) -> Markup:
     """The chart from `start` to `end`; `points` are in time's order, those outside are left out.
 
-    The bottom is `low` (or under the least value: a line at the bottom looks like 0) and the range at least `least_span`, so that noise
-    does not look like drama. With a `label` it is an image for screen readers, without one it is decoration.
+    The bottom is `low` (or under the least value: a line at the bottom looks like 0) and the range at least
+    `least_span`, so that noise does not look like drama. With a `label` it is an image for screen readers, without
+    one it is decoration.
     """
     inside = [(time, value) for time, value in points if start <= time <= end]
     span_s = max((end - start).total_seconds(), 1.0)

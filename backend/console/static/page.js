@@ -15,6 +15,7 @@
   let heardAt = null; // when the server last answered
   let lostAt = null;
   let failures = 0;
+  let tookMs = 0; // the last time, from asking to shown
   let timer = 0;
   let request = null;
 
@@ -77,6 +78,7 @@
     const mine = (request = new AbortController());
     const deadline = setTimeout(() => mine.abort("slow"), 20000);
     const view = location.search;
+    const asked = Date.now();
     try {
       const headers = { Authorization: "Bearer " + token };
       if (etag && shownView === view) headers["If-None-Match"] = etag;
@@ -101,6 +103,7 @@
       clearTimeout(deadline);
       if (mine === request) {
         request = null;
+        tookMs = Date.now() - asked;
         schedule();
       }
     }
@@ -109,7 +112,8 @@
   function schedule() {
     clearTimeout(timer);
     if (!token || document.hidden) return;
-    timer = setTimeout(load, Math.min(EVERY_MS * 2 ** Math.min(failures, 4), SLOWEST_MS));
+    // Less often while it fails, and where showing takes long: a phone that shows a thousand rows.
+    timer = setTimeout(load, Math.min(Math.max(EVERY_MS * 2 ** Math.min(failures, 4), 10 * tookMs), SLOWEST_MS));
   }
 
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : token && load()));
