@@ -79,6 +79,7 @@ class Limits(_Settings):
     """What one request or one address may cost."""
 
     batch_mb: Annotated[float, Field(gt=0, le=1_000)] = 8  # decompressed; compressed may be no larger
+    body_s: Annotated[float, Field(gt=0, le=3_600)] = 60  # for a body to arrive
     batches_at_once: Annotated[int, Field(ge=1, le=10_000)] = 64  # further ones get 503 and come back
     enrolments_per_min: Annotated[int, Field(ge=1)] = 10  # from one address
     series_points: Annotated[int, Field(ge=10)] = 200_000  # in one answer

@@ -35,5 +35,3 @@ def configure(log_format: Literal["logfmt", "json"] = "logfmt", level: str = "in
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    # The access log of aiohttp would write addresses of people; ours counts requests in /metrics.
-    logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import zstandard
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from agent import wire
@@ -21,42 +22,42 @@ from backend.api.route import JSON
 
 ENCODINGS: Final = ("gzip", "zstd", "identity")
 
-_PATIENCE_S: Final = 60.0  # for a whole body to arrive
+SMALL: Final = 64 * 1024
+"""Bytes of a body that is not a batch."""
+
 _MAX_WINDOW: Final = 2**25  # of a zstd frame: what a decoder has to hold, whatever the frame asks for
 
 M = TypeVar("M", bound=BaseModel)
 
 
-async def model(request: web.Request, of: type[M]) -> M:
+async def model(request: web.Request, of: type[M], patience_s: float) -> M:
     """A small JSON body. Raises `Problem` 408, 413, 415 or 422."""
     if encoding(request) != "identity":
         raise Problem(415, "this body is small: send it uncompressed", headers={"Accept-Encoding": "identity"})
     require_json(request)
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            data = await request.read()
-        return of.model_validate_json(data)
-    except TimeoutError as error:
-        raise Problem(408, f"the body did not arrive within {_PATIENCE_S:.0f} s") from error
+        return of.model_validate_json(await received(request, SMALL, patience_s))
     except ValidationError as error:
         raise Problem(422, wire.describe(error), kind="body") from error
 
 
-async def received(request: web.Request, limit: int) -> bytes:
-    """The body as sent, at most `limit` bytes. Raises `Problem` 408 or 413, the latter as early as can be."""
+async def received(request: web.Request, limit: int, patience_s: float) -> bytes:
+    """The body as sent, at most `limit` bytes in `patience_s`. Raises `Problem` 400, 408 or, very early, 413."""
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             async for chunk in request.content.iter_any():
                 size += len(chunk)
                 if size > limit:
                     raise too_large(limit)
                 chunks.append(chunk)
     except TimeoutError as error:
-        raise Problem(408, f"the body did not arrive within {_PATIENCE_S:.0f} s") from error
+        raise Problem(408, f"the body did not arrive within {patience_s:g} s") from error
+    except (ConnectionError, HttpProcessingError) as error:
+        raise Problem(400, "the body ended before its end", kind="damaged") from error
     return b"".join(chunks)
 
 

@@ -49,7 +49,7 @@ class Enrolment:
         wait_s = self._rate.wait_s(address(call.request, call.services.settings.listen.proxies), call.now)
         if wait_s > 0:
             raise Problem(429, "too many tries from this address: wait a little", retry_after_s=math.ceil(wait_s))
-        sent = await bodies.model(call.request, EnrolRequest)
+        sent = await bodies.model(call.request, EnrolRequest, call.services.settings.limits.body_s)
         if sent.contract != wire.CONTRACT:
             raise Problem(
                 422,

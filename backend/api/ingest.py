@@ -46,7 +46,7 @@ class Ingest:
             raise Problem(503, "too many batches at once: send it again", kind="busy", retry_after_s=1)
         self._busy += 1
         try:
-            return await _take(call, limit=int(limits.batch_mb * 1_000_000))
+            return await _take(call, limit=int(limits.batch_mb * 1_000_000), patience_s=limits.body_s)
         except Problem:
             call.services.meters.batches.labels("refused").inc()
             raise
@@ -54,10 +54,10 @@ class Ingest:
             self._busy -= 1
 
 
-async def _take(call: Call[Query], limit: int) -> BatchReply:
+async def _take(call: Call[Query], limit: int, patience_s: float) -> BatchReply:
     encoding = bodies.encoding(call.request)
     bodies.require_json(call.request)
-    data = await bodies.received(call.request, limit)
+    data = await bodies.received(call.request, limit, patience_s)
     started_s = time.perf_counter()
     batch = await asyncio.to_thread(_decode, data, encoding, limit)
     now = call.services.clock()

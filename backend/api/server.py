@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
 from agent import wire
+from backend.api import bodies
 from backend.api.authentication import admit
 from backend.api.meters import Meters
 from backend.api.problems import Problem
@@ -22,9 +25,6 @@ from backend.registry.errors import Invalid, Missing, RegistryError, Taken
 log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-SMALL_BODY: Final = 64 * 1024
-"""Bytes of a body that is read whole before a handler looks at it; batches have limits of their own."""
 
 # Of every answer; a page, which needs more of the browser, sets its own.
 _HEADERS: Final = {
@@ -39,14 +39,14 @@ _STATUSES: Final[dict[type[RegistryError], int]] = {Missing: 404, Taken: 409, In
 _DETAILS: Final = {
     404: "there is no such address here",
     405: "this address does not know that method",
-    413: f"the body is larger than {SMALL_BODY} bytes",
+    413: f"the body is larger than {bodies.SMALL} bytes",
 }
 _OTHER: Final = "other"  # the route of requests that match none: their paths would fill the meters
 
 
 def application(services: Services, routes: Sequence[Route[Any]]) -> web.Application:
     """An application that serves the routes."""
-    app = web.Application(middlewares=[_guard(services.meters)], client_max_size=SMALL_BODY)
+    app = web.Application(middlewares=[_guard(services.meters)], client_max_size=bodies.SMALL)
     for route in routes:
         app.router.add_route(route.method, route.path, _checked(route, services))
         if route.method == "GET":
@@ -56,7 +56,23 @@ def application(services: Services, routes: Sequence[Route[Any]]) -> web.Applica
 
 def runner(app: web.Application, *, shutdown_s: float = 10.0) -> web.AppRunner:
     """A runner that leaves bodies as they were sent (we bound decompression ourselves) and logs no addresses."""
-    return web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=shutdown_s)
+    return web.AppRunner(
+        app, auto_decompress=False, access_log=None, logger=_protocol_log(), shutdown_timeout=shutdown_s
+    )
+
+
+def _protocol_log() -> logging.Logger:
+    """aiohttp's words about connections, which name addresses of people: without them, and none about bad HTTP."""
+
+    def anonymous(record: logging.LogRecord) -> bool:
+        record.msg, record.args = "a connection failed", ()
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+    protocol_log = logging.Logger("itsminer.http")  # of its own: filters of shared loggers would pile up
+    protocol_log.parent = logging.getLogger()
+    protocol_log.addFilter(anonymous)
+    return protocol_log
 
 
 def _checked(route: Route[Any], services: Services) -> Handler:

@@ -1,0 +1,195 @@
+"""The whole service, wired: registry, store, rules, messages, API, pages; started and stopped in order.
+
+Stopping: no new connection is taken, requests under way are answered, messages under way get a moment, then
+files and connections are closed. Killing it instead loses nothing that was acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from backend.api.meters import Meters
+from backend.api.routes import routes
+from backend.api.server import application, runner
+from backend.api.services import Clock, Services
+from backend.config import BackendSettings, Misconfigured
+from backend.console.pages import ROUTES as PAGES
+from backend.jobs import every
+from backend.notify.dispatcher import Dispatcher
+from backend.notify.email import Email
+from backend.notify.outbox import Outbox
+from backend.notify.protocol import NotConfigured, Notifier
+from backend.notify.routing import Channel
+from backend.notify.sms import Sms
+from backend.registry import enrolment
+from backend.registry.database import Database
+from backend.store.embedded import EmbeddedStore
+from backend.store.protocol import Store
+from backend.warnings.catalogue import BadRule, Catalogue
+from backend.warnings.engine import Engine
+
+log = structlog.get_logger()
+
+TICK_S: Final = 1.0
+"""How often the rules look at what time alone decides."""
+TIDY_S: Final = 3_600.0
+"""How often what is past its use is removed."""
+
+STORES: Final[dict[str, Callable[[BackendSettings], Store]]] = {
+    "embedded": lambda settings: EmbeddedStore(
+        settings.data_dir / "accounts",
+        open_accounts=settings.store.open_accounts,
+        memory_mb=settings.store.memory_mb,
+    ),
+}
+
+
+def run(settings: BackendSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `Misconfigured` for what the operator has to change."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await serve(settings, stop=stop, clock=_utc_now)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(main())
+
+
+async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock) -> None:
+    """Serve until `stop` is set. The event `backend.listening` says when and where it does."""
+    settings.make_data_dir()
+    async with AsyncExitStack() as closing:
+        closing.enter_context(_only_one(settings))
+        listening = closing.enter_context(_listening(settings))
+        url = _url(listening)
+        database = _database(settings)
+        closing.push_async_callback(database.close)
+        await database.migrate()
+        store = STORES[settings.store.engine](settings)
+        closing.push_async_callback(store.close)
+        meters = Meters()
+        dispatcher, engine = _warnings(settings, database, meters, clock, public_url=settings.public_url or url)
+        closing.push_async_callback(dispatcher.close)
+        services = Services(settings=settings, database=database, store=store, judge=engine, meters=meters, clock=clock)
+        serving = runner(application(services, (*routes(settings.limits), *PAGES)))
+        async with asyncio.TaskGroup() as tasks:
+            jobs = [
+                tasks.create_task(every(TICK_S, "tick", lambda: engine.tick(now=clock())), name="tick"),
+                tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(database, clock())), name="tidy"),
+                tasks.create_task(dispatcher.run(), name="dispatcher"),
+            ]
+            await _answer(serving, listening, url, settings, stop)
+            for job in jobs:
+                job.cancel()
+    log.info("backend.stopped")
+
+
+async def _answer(
+    serving: web.AppRunner, listening: socket.socket, url: str, settings: BackendSettings, stop: asyncio.Event
+) -> None:
+    """Answer requests until `stop`, then those that are under way."""
+    await serving.setup()
+    try:
+        await web.SockSite(serving, listening).start()
+        log.info("backend.listening", url=url, region=settings.region, store=settings.store.engine)
+        await stop.wait()
+        log.info("backend.stopping")
+    finally:
+        await serving.cleanup()
+
+
+async def _tidy(database: Database, now: datetime) -> None:
+    async with database.begin() as session:
+        await enrolment.forget_expired(session, now=now)
+
+
+def _database(settings: BackendSettings) -> Database:
+    try:
+        return Database(settings.registry_url)
+    except ValueError as error:
+        raise Misconfigured(f"registry.url: {error}") from error
+
+
+def _warnings(
+    settings: BackendSettings, database: Database, meters: Meters, clock: Clock, *, public_url: str
+) -> tuple[Dispatcher, Engine]:
+    catalogue = Catalogue.load()
+    dispatcher = Dispatcher(
+        database,
+        _notifiers(settings),
+        settings.notify,
+        catalogue=catalogue,
+        public_url=public_url,
+        contact=settings.contact,
+        clock=clock,
+        registry=meters.registry,
+    )
+    try:
+        engine = Engine(database, catalogue, Outbox(settings.notify), settings.rules, on_announced=dispatcher.wake)
+    except BadRule as error:
+        raise Misconfigured(f"rules: {error}") from error
+    return dispatcher, engine
+
+
+def _notifiers(settings: BackendSettings) -> dict[Channel, Notifier]:
+    """The channels that are configured; the messages of the others wait."""
+    notifiers: dict[Channel, Notifier] = {}
+    try:
+        if settings.smtp.host is not None:
+            notifiers[Channel.EMAIL] = Email(settings.smtp)
+        if settings.sms.url is not None:
+            notifiers[Channel.SMS] = Sms(settings.sms)
+    except NotConfigured as error:
+        raise Misconfigured(str(error)) from error
+    for channel in Channel:
+        if channel not in notifiers:
+            log.warning("notify.not_configured", channel=channel.value)
+    return notifiers
+
+
+@contextmanager
+def _only_one(settings: BackendSettings) -> Iterator[None]:
+    """One backend a data folder: DuckDB lets one process at a time open a file."""
+    with (settings.data_dir / "serving.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Misconfigured(f"data_dir {settings.data_dir}: another itsminer-backend serves from it") from error
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _listening(settings: BackendSettings) -> Iterator[socket.socket]:
+    host, port = settings.listen.host, settings.listen.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise Misconfigured(f"listen: {host} port {port} cannot be used ({error.strerror or error})") from error
+    with listening:
+        yield listening
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
