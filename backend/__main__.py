@@ -13,6 +13,7 @@ COMMANDS = {
     "member": "backend.commands.registry:member",
     "site": "backend.commands.registry:site",
     "token": "backend.commands.registry:token",
+    "warnings": "backend.commands.warnings:warnings",
 }
 
 

@@ -115,6 +115,8 @@ class Claims:
                 row.due_at, row.expires_at = due_at, max(row.expires_at, due_at + GIVE_UP)
                 return None
             row.body = _body(agenda)
+        if row.attempts == 0:
+            row.expires_at = now + GIVE_UP  # it may have waited for long, for a channel that was not set up
         row.attempts += 1
         row.claimed_until = now + LEASE
         return Claim(

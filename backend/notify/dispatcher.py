@@ -80,6 +80,10 @@ class Dispatcher:
             tasks = [group.create_task(self._drain(channel, now), name=f"drain {channel}") for channel in self._news]
         return sum(task.result() for task in tasks)
 
+    async def next_due(self, channel: Channel) -> datetime | None:
+        """When the next message of a channel is due; None when none waits."""
+        return await self._claims.next_due(channel)
+
     async def run(self) -> None:
         """Send what becomes due, until cancelled. What is on its way then has `GRACE_S` to arrive and be marked."""
         async with asyncio.TaskGroup() as group:

@@ -194,6 +194,15 @@ class SiteWatch(Base):
     behind_since: Mapped[datetime | None]  # by our clock: since then the agent sends a backlog
 
 
+class Listening(Base):
+    """When the service was there to hear from agents; one row. Silence is counted from `since` at the earliest."""
+
+    __tablename__ = "listening"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+
+
 class PausedMachine(Base):
     """A machine that raises nothing until somebody resumes it."""
 

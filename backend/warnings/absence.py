@@ -15,29 +15,33 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import RuleOverride, RuleState, Site
+from backend.registry.database import Database
+from backend.registry.tables import Listening, RuleOverride, RuleState, Site
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.event import Event, event_of
 from backend.warnings.overrides import Numbers, Rulebook, changed
 from backend.warnings.step import Change, Seen, State, from_json, step, to_json
 
 DEAF_AFTER: Final = timedelta(minutes=2)
-"""Without a tick for so long we were not listening: stopped, suspended, or stuck."""
+"""Without a tick of any backend for so long we did not listen: stopped, suspended, or stuck. A restart is shorter."""
+
+_WRITE_EVERY: Final = timedelta(seconds=30)
 
 
-class Hearing:
-    """Since when we listen without a break."""
-
-    def __init__(self) -> None:
-        self._since: datetime | None = None
-        self._last: datetime | None = None
-
-    def tick(self, now: datetime) -> datetime:
-        """We listen now; since when that is so."""
-        if self._since is None or self._last is None or now - self._last > DEAF_AFTER:
-            self._since = now
-        self._last = now
-        return self._since
+async def listening_since(database: Database, *, now: datetime) -> datetime:
+    """We listen now; since when that is so without a break. Remembered in the registry: a restart is no excuse."""
+    async with database.read() as session:
+        row = await session.get(Listening, 1)
+    if row is not None and now - row.until < _WRITE_EVERY:
+        return row.since
+    async with database.begin() as session:
+        row = await session.get(Listening, 1, with_for_update=True)
+        if row is None:
+            row = await session.merge(Listening(id=1, since=now, until=now))
+        if now - row.until > DEAF_AFTER:
+            row.since = now
+        row.until = max(row.until, now)
+        return row.since
 
 
 async def quiet_sites(

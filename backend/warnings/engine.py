@@ -65,7 +65,6 @@ class Engine:
         self._on_announced = on_announced
         self._ledgers: dict[SiteId, Ledger] = {}
         self._turns: defaultdict[SiteId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._hearing = absence.Hearing()
         self._forgot_at: datetime | None = None
 
     async def judge(self, account: AccountId, site: SiteId, batch: Batch, *, now: datetime) -> bool:
@@ -103,7 +102,7 @@ class Engine:
     async def tick(self, *, now: datetime) -> None:
         """Look at what time alone decides. To be called every few seconds, and at least once a minute: longer breaks
         count as our own outage, during which nobody was silent."""
-        listening_since = self._hearing.tick(now)
+        listening_since = await absence.listening_since(self._database, now=now)
         async with self._database.read() as session:
             quiet = await absence.quiet_sites(session, self._catalogue, self._settings, now=now)
             ending = await upkeep.sites_to_end(session, self._catalogue)

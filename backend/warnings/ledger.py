@@ -35,7 +35,7 @@ class Track:
     """One machine: when it was last judged, and its rules that are not plainly inactive."""
 
     at: datetime
-    states: Mapping[str, State] = _NO_STATES
+    states: Mapping[str, State]
 
 
 @dataclass(slots=True)

@@ -22,6 +22,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_accounts_name")),
     )
     op.create_table(
+        "listening",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_listening")),
+    )
+    op.create_table(
         "judged_batches",
         sa.Column("account_id", sa.String(length=64), nullable=False),
         sa.Column("batch_id", sa.String(length=36), nullable=False),
@@ -296,4 +303,5 @@ def downgrade() -> None:
     op.drop_table("members")
     op.drop_index(op.f("ix_judged_batches_judged_at"), table_name="judged_batches")
     op.drop_table("judged_batches")
+    op.drop_table("listening")
     op.drop_table("accounts")

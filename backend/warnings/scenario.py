@@ -1,0 +1,280 @@
+"""Scenario files: what machines say, what people do, what should fire. Reading and checking them.
+
+The format is written down beside the shared examples; an unknown key is an error. `rehearsal` plays them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+UNANSWERED: Final = "_"
+
+Value = float | bool | tuple[int, ...] | tuple[str, ...] | None
+"""Of one field in one poll; None: missing."""
+
+
+class BadScenario(ValueError):
+    """The file is no scenario; the message says where and why."""
+
+
+def _duration(value: object) -> timedelta:
+    found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if found is None:
+        raise ValueError("a time is written as 90s, 20m, 1h30m or 2d")
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+_DURATION: Final = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Machine(_Strict):
+    """A machine, and what it says in each poll."""
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^\S+$")]
+    model: str | None = None
+    expected_ths: Annotated[float, Field(gt=0)] | None = None
+    boards: Annotated[int, Field(ge=0)] | None = None
+    declared: bool = True
+    series: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self.polls()
+        return self
+
+    def polls(self) -> Polls:
+        """The machine's series, read."""
+        return Polls({name: _series(name, text) for name, text in self.series.items()})
+
+
+class Silencing(_Strict):
+    """Nobody is told for a while."""
+
+    duration: Annotated[Duration, Field(alias="for")]
+    rule: str | None = None
+    machine: str | None = None
+
+
+class Maintenance(_Strict):
+    """Nobody is told of anything at the site."""
+
+    duration: Annotated[Duration, Field(alias="for")]
+
+
+class Threshold(BaseModel):
+    """Other numbers for a rule; those that there are is the rule's business."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, float]
+    rule: str
+    machine: str | None = None
+    model: str | None = None
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        return dict(self.__pydantic_extra__)
+
+
+class Act(_Strict):
+    """Something that a person does."""
+
+    at: Duration
+    pause_machine: str | None = None
+    resume_machine: str | None = None
+    silence: Silencing | None = None
+    acknowledge: str | None = None
+    threshold: Threshold | None = None
+    restart_backend: Literal[True] | None = None
+    maintenance: Maintenance | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set - {"at"}) != 1:
+            raise ValueError("one thing is done at a time: give one of pause_machine, resume_machine, silence, …")
+        return self
+
+    @property
+    def machine(self) -> str | None:
+        """The machine that it is about."""
+        if self.acknowledge is not None:
+            return split(self.acknowledge)[1] or None
+        named = self.silence or self.threshold
+        return self.pause_machine or self.resume_machine or (named.machine if named else None)
+
+
+class Agent(_Strict):
+    """When the site's agent sends nothing, and how wrong its clock is."""
+
+    silent: tuple[Duration, Duration] | None = None
+    clock_offset_s: float = 0
+
+
+class Expectation(_Strict):
+    """What is so at a time."""
+
+    at: Duration
+    firing: tuple[str, ...]
+    notified: Annotated[int, Field(ge=0)] | None = None
+
+
+class Scenario(_Strict):
+    """A file."""
+
+    site: Annotated[str, Field(min_length=1)]
+    start: AwareDatetime
+    interval_s: Annotated[float, Field(gt=0)]
+    machines: Annotated[tuple[Machine, ...], Field(alias="machine")] = ()
+    acts: Annotated[tuple[Act, ...], Field(alias="set")] = ()
+    agents: Annotated[tuple[Agent, ...], Field(alias="agent")] = ()
+    expectations: Annotated[tuple[Expectation, ...], Field(alias="expect")] = ()
+
+    @model_validator(mode="after")
+    def _known_machines(self) -> Self:
+        names = [machine.name for machine in self.machines]
+        if len(set(names)) < len(names):
+            raise ValueError("two machines have one name")
+        named = {act.machine for act in self.acts} | {
+            split(text)[1] for each in self.expectations for text in each.firing
+        }
+        if strangers := named - set(names) - {None, ""}:
+            raise ValueError(f"there is no machine {', '.join(sorted(map(str, strangers)))}")
+        return self
+
+
+class Polls:
+    """What a machine says, poll by poll; after the end its last poll repeats."""
+
+    def __init__(self, series: Mapping[str, Sequence[Value | str]]) -> None:
+        lengths = {len(values) for values in series.values() if not isinstance(values, Constant)}
+        if len(lengths) > 1:
+            counts = ", ".join(f"{name} {len(values)}" for name, values in series.items())
+            raise ValueError(f"series of one machine have one length: {counts}")
+        self._series = series
+        self._length = max(lengths, default=1)
+
+    def at(self, number: int) -> Mapping[str, Value] | None:
+        """The fields of a poll, those that are missing left out; None when the machine does not answer."""
+        found: dict[str, Value] = {}
+        for name, values in self._series.items():
+            value = values[0] if isinstance(values, Constant) else values[min(number, self._length - 1)]
+            if value == UNANSWERED:
+                return None
+            if value is not None and not isinstance(value, str):
+                found[name] = value
+        return found
+
+
+class Constant(list[Value | str]):
+    """A series of one value, for as many polls as there are."""
+
+
+def split(firing: str) -> tuple[str, str]:
+    """Rule and machine of "rule machine"; "" for a site's rule."""
+    rule, _, machine = firing.strip().partition(" ")
+    return rule, machine.strip()
+
+
+def load(path: Path) -> Scenario:
+    """Read a file. Raises `BadScenario`."""
+    try:
+        return Scenario.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadScenario(f"cannot be read: {error}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise BadScenario("; ".join(faults)) from error
+
+
+def _series(name: str, text: str) -> Sequence[Value | str]:
+    kind = _FIELDS.get(name)
+    if kind is None:
+        raise ValueError(f"there is no field {name}; there are {', '.join(sorted(_FIELDS))}")
+    items = text.split()
+    if not items:
+        raise ValueError(f"{name}: the series is empty")
+    values = [value for item in items for value in _item(name, item, kind)]
+    is_constant = len(items) == 1 and _COUNT.search(items[0]) is None
+    return Constant(values) if is_constant else values
+
+
+def _item(name: str, item: str, kind: Callable[[str], Value]) -> Sequence[Value | str]:
+    """V, VxN or V+DxN."""
+    counted = _COUNT.search(item)
+    text, count = (item[: counted.start()], int(counted[1])) if counted else (item, 1)
+    if count < 1:
+        raise ValueError(f"{name}: {item} is no poll at all")
+    if text == UNANSWERED:
+        return [UNANSWERED] * count
+    if text == "-":
+        return [None] * count
+    try:
+        if kind is float and (ramp := _RAMP.fullmatch(text)) and counted:
+            return [float(ramp[1]) + step * float(ramp[2]) for step in range(count)]
+        return [kind(text)] * count
+    except ValueError as error:
+        raise ValueError(f"{name}: {item} cannot be read") from error
+
+
+_COUNT: Final = re.compile(r"x(\d+)$")
+_RAMP: Final = re.compile(r"(-?\d+(?:\.\d+)?)\+(-?\d+(?:\.\d+)?)")
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+def _fans(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+_FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(
+        (
+            "hashrate_ths",
+            "chip_temp_c",
+            "board_temp_c",
+            "inlet_temp_c",
+            "power_w",
+            "boards_active",
+            "chips_working",
+            "chips_expected",
+            "shares_accepted",
+            "shares_rejected",
+            "last_share_age_s",
+            "pools_alive",
+            "uptime_s",
+        ),
+        float,
+    ),
+    "fans_rpm": _fans,
+    "pool_expected": _truth,
+    "is_meant_to_mine": _truth,
+    "fault_codes": _codes,
+}
