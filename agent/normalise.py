@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+_MOST: Final = 2**53
+"""No count that a machine means is larger; absurd ones only cost memory."""
 _COLDEST_C: Final = -60.0
 _HOTTEST_C: Final = 250.0
 _MILLIVOLTS_ABOVE: Final = 1_000.0
@@ -42,7 +44,7 @@ def positive(value: object) -> float | None:
 def count(value: object) -> int | None:
     """A whole number from 0 up; fractions are rounded (the libraries give 4281.999999 rpm)."""
     found = number(value)
-    return round(found) if found is not None and found >= 0 else None
+    return round(found) if found is not None and 0 <= found <= _MOST else None
 
 
 def air_c(value: object) -> float | None:
@@ -79,7 +81,9 @@ def total(parts: Iterable[object]) -> int | None:
 def ths(rate: object, hashes_per_unit: object) -> float | None:
     """A hashrate in TH/s; the unit comes as hashes a second (GH/s is 1e9)."""
     found, unit = number(rate), positive(hashes_per_unit)
-    return found * unit / 1e12 if found is not None and unit is not None and found >= 0 else None
+    if found is None or unit is None or found < 0:
+        return None
+    return number(found * unit / 1e12)
 
 
 def volts(value: object) -> float | None:

@@ -46,7 +46,7 @@ def understand(answers: Answers, make: str | None) -> Extra:
     common = Extra(
         hashrate_ths=next((rate for name, unit in _RATES if (rate := ths(summary.get(name), unit)) is not None), None),
         power_w=positive(summary.get("Power")),
-        uptime_s=number(summary.get("Elapsed")),
+        uptime_s=count(summary.get("Elapsed")),
         shares_accepted=count(summary.get("Accepted")),
         shares_rejected=count(summary.get("Rejected")),
         shares_stale=count(summary.get("Stale")),

@@ -15,7 +15,6 @@ Its awaitables can be cancelled: the connections are closed at once.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
 
@@ -23,8 +22,9 @@ import pyasic_rs
 from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, MinerData
 
 from agent.drivers.logins import Logins
-from agent.drivers.own_read import OwnRead, complete
+from agent.drivers.own_read import OwnRead, complete, said_nothing
 from agent.drivers.quiet import bypass_proxies, hush
+from agent.drivers.refresh import refreshed
 from agent.errors import MinerUnreachable
 from agent.normalise import (
     air_c,
@@ -145,7 +145,7 @@ class AsicRsMiner:
             own = group.create_task(self._own.read(), name="own read")
             data = await self._handle.get_data(self._skip_live)
         live = complete(self._understand(data), own.result())
-        if live.hashrate_ths is None and live.uptime_s is None:
+        if said_nothing(live):
             raise MinerUnreachable("no hashrate and no uptime")
         return live
 
@@ -155,7 +155,7 @@ class AsicRsMiner:
         if firmware is None and mac is None and expected_ths is None:
             raise MinerUnreachable("no firmware, MAC or expected hashrate")
         self._own.reconsider()
-        self._facts = replace(
+        self._facts = refreshed(
             self._facts,
             firmware=_firmware(self._firmware, firmware),
             mac=mac,

@@ -13,20 +13,19 @@ from typing import Final, TypeVar
 
 from agent.drivers import rpc
 from agent.drivers.answers import Answers, Extra, rows, understand
+from agent.drivers.rests import Rests
 from agent.errors import BadReply, MinerUnreachable
 from agent.reading import Live, RawBoard
 
 LIMIT_S: Final = 3.0
 """So that a machine whose port 4028 hangs is still read by its web page within the usual deadline of 10 s."""
 
-REST_READS: Final = 30
-"""How long a machine that does not answer there is left alone: half an hour of polls, for the many without such
-a port. What came before a silence is kept."""
-
 _GENERAL: Final = ("summary", "pools")
 _OF_MAKE: Final = {"Antminer": ("stats",), "Avalon": ("stats",), "Whatsminer": ("devs",)}
 _ALONE_OF_MAKE: Final = {"Whatsminer": ("status", "get_error_code")}
 """Commands that cgminer never had, so that they cannot be asked together with others."""
+
+_PORT: Final = "port"
 
 Value = TypeVar("Value")
 
@@ -41,25 +40,28 @@ class OwnRead:
         self._alone = _ALONE_OF_MAKE.get(make or "", ())
         self._takes_many = True
         self._unknown: set[str] = set()  # commands that it answers with an error
-        self._resting = 0  # reads for which it is left alone
+        self._rests = Rests()
 
     def reconsider(self) -> None:
         """Forget what was learnt: firmware changes, and a restart closes ports for a while."""
-        self._takes_many, self._resting = True, 0
+        self._takes_many = True
         self._unknown.clear()
+        self._rests.clear()
 
     async def read(self) -> Extra:
         """Raises nothing but cancellation; what could not be had is missing. Takes at most `LIMIT_S`."""
         answers: dict[str, rpc.Answer] = {}
-        if self._resting:
-            self._resting -= 1
+        self._rests.next_read()
+        if _PORT in self._rests:
             return Extra()
         try:
             async with asyncio.timeout(LIMIT_S):
                 await self._ask_all(answers)
         except (TimeoutError, MinerUnreachable):
             if not answers:
-                self._resting = REST_READS
+                self._rests.failed(_PORT)
+        else:
+            self._rests.worked(_PORT)
         return understand(answers, self._make)
 
     async def _ask_all(self, answers: dict[str, rpc.Answer]) -> None:
@@ -134,6 +136,19 @@ def _complete_boards(boards: tuple[RawBoard, ...], own: tuple[RawBoard, ...]) ->
     firmware counts a lost board's neighbours in different ways."""
     by_index = {board.index: board for board in own}
     return tuple(_complete_board(board, by_index.get(board.index, board)) for board in boards) or own
+
+
+def said_nothing(live: Live) -> bool:
+    """Whether this is what a library makes of a machine that is dead: no hashrate and no uptime. pyasic makes a
+    hashrate of 0 of some; a machine that really makes no hashes says something else as well."""
+    if live.uptime_s is not None or live.hashrate_ths:
+        return False
+    if live.hashrate_ths is None:
+        return True
+    boards = live.boards or ()
+    return not (live.fans_rpm or live.power_w or live.pools) and not any(
+        board.hashrate_ths or board.board_temp_c or board.chip_temp_c or board.chips_working for board in boards
+    )
 
 
 def _says_anything(board: RawBoard) -> bool:

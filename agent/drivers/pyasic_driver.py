@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Coroutine, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 from agent.drivers.bounds import asking
 from agent.drivers.logins import Logins
-from agent.drivers.own_read import OwnRead, complete
+from agent.drivers.own_read import OwnRead, complete, said_nothing
 from agent.drivers.pyasic_finder import ClosedWeb, Finder
 from agent.drivers.quiet import root_logger_kept
+from agent.drivers.refresh import refreshed
+from agent.drivers.rests import Rests
 from agent.errors import AgentError, BadReply, MinerUnreachable
 from agent.normalise import (
     air_c,
@@ -48,8 +49,7 @@ _LIVE: Final = ("hashrate", "hashboards", "wattage", "fans", "env_temp", "errors
 _STATIC: Final = ("mac", "serial_number", "fw_ver", "hostname", "expected_hashrate")
 _FAILED: Final = re.compile(r"Failed to call (\w+) on ")
 _WEB_S: Final = 4.0
-_REST_READS: Final = 30
-"""Reads for which a field that failed, or a web page that hangs, is left out: half an hour of polls."""
+_WEB: Final = "web"
 _IS_MINING_IS_A_SETTING: Final = frozenset({"antminer", "auradine", "elphapex", "hammer", "volcminer", "whatsminer"})
 """Makes whose stock firmware says that it was paused; for the others `is_mining` is an echo of the hashrate."""
 
@@ -63,7 +63,10 @@ class Pyasic:
         self._finder = Finder(logins)
 
     async def find(self, address: str) -> PyasicMiner | None:
-        known = await self._finder.identify(address)
+        try:
+            known = await self._finder.identify(address)
+        except Exception as error:  # whatever a garbled answer makes pyasic raise
+            raise BadReply("not an answer that pyasic understands") from error
         if known is None:
             return None
         miner = PyasicMiner(address, known)
@@ -76,7 +79,7 @@ class PyasicMiner:
 
     def __init__(self, address: str, known: Any) -> None:
         self._known = known
-        self._resting: dict[str, int] = {}  # field or "web" → reads for which it is left out
+        self._rests = Rests()  # of fields, and of the web page
         self._by_port, self._by_web = _split(known, _LIVE)
         boards, chips = count(known.expected_hashboards), count(known.expected_chips)
         make = make_name(str(known.make)) if known.make is not None else None
@@ -97,27 +100,34 @@ class PyasicMiner:
         return self._facts
 
     async def read(self) -> Live:
-        self._resting = {name: reads - 1 for name, reads in self._resting.items() if reads > 1}
+        self._rests.next_read()
+        failed: set[str] = set()
         async with asyncio.TaskGroup() as group:
             own = group.create_task(self._own.read(), name="own read")
-            web = group.create_task(self._gather_web(), name="web read")
-            data = await self._gather(self._by_port)
+            web = group.create_task(self._gather_web(failed), name="web read")
+            port = group.create_task(_or_error(self._gather(self._by_port, failed)), name="port read")
+        data, error = port.result()
         live = complete(self._understand(data | web.result()), own.result())
-        if live.hashrate_ths is None and live.uptime_s is None:
-            raise MinerUnreachable("no hashrate and no uptime")
+        if said_nothing(live):
+            raise error or MinerUnreachable("no hashrate and no uptime")
+        for name in (*_LIVE, _WEB):  # of a machine that says nothing at all no field is to blame
+            if name in failed:
+                self._rests.failed(name)
+            elif name not in self._rests:
+                self._rests.worked(name)
         return live
 
     async def refresh(self) -> Facts:
-        data = await self._gather(_STATIC)
+        data = await self._gather(_STATIC, set())
         expected_ths = _ths(data.get("expected_hashrate"))
         if all(value is None for value in (*(data.get(name) for name in ("mac", "fw_ver", "hostname")), expected_ths)):
             raise MinerUnreachable("no firmware, MAC, host name or expected hashrate")
         self._own.reconsider()
-        self._resting.clear()
+        self._rests.clear()
         family, release = str(self._known.firmware or ""), text(data.get("fw_ver"))
-        self._facts = replace(
+        self._facts = refreshed(
             self._facts,
-            firmware=release if self._is_stock else f"{family} {release or ''}".strip(),
+            firmware=release if self._is_stock or release is None else f"{family} {release}",
             mac=text(data.get("mac")),
             serial=text(data.get("serial_number")),
             hostname=text(data.get("hostname")),
@@ -125,23 +135,21 @@ class PyasicMiner:
         )
         return self._facts
 
-    async def _gather_web(self) -> dict[str, Any]:
-        """What comes by the web page, when the other port has something to say as well; a page that hangs costs
-        `_WEB_S` once and is then left alone for a while."""
-        if not self._by_port:
-            return await self._gather(self._by_web)
-        if not self._by_web or "web" in self._resting:
+    async def _gather_web(self, failed: set[str]) -> dict[str, Any]:
+        """What comes by the web page, for at most `_WEB_S` when the other port has something to say as well."""
+        if not self._by_web or _WEB in self._rests:
             return {}
         try:
-            async with asyncio.timeout(_WEB_S):
-                return await self._gather(self._by_web)
+            async with asyncio.timeout(_WEB_S if self._by_port else None):
+                return await self._gather(self._by_web, failed)
         except (TimeoutError, BadReply, MinerUnreachable):
-            self._resting["web"] = _REST_READS
+            failed.add(_WEB)
             return {}
 
-    async def _gather(self, fields: Sequence[str]) -> dict[str, Any]:
-        """The fields that it gave. `MinerData` would not tell a field that was not given from its default."""
-        wanted = [field for field in fields if field not in self._resting]
+    async def _gather(self, fields: Sequence[str], failed: set[str]) -> dict[str, Any]:
+        """The fields that it gave; those that made pyasic fail go to `failed`. `MinerData` would not tell a field
+        that was not given from its default."""
+        wanted = [field for field in fields if field not in self._rests]
         while wanted:
             try:
                 with asking(self._facts.address):
@@ -149,11 +157,11 @@ class PyasicMiner:
             except AgentError:
                 raise
             except APIError as error:
-                failed = _FAILED.match(str(error))
-                if failed is None or failed[1] not in wanted:
+                culprit = _FAILED.match(str(error))
+                if culprit is None or culprit[1] not in wanted:
                     raise BadReply("not an answer that pyasic understands") from error
-                wanted.remove(failed[1])
-                self._resting[failed[1]] = _REST_READS
+                wanted.remove(culprit[1])
+                failed.add(culprit[1])
             except OSError as error:
                 raise MinerUnreachable("the connection failed") from error
             except Exception as error:  # whatever a garbled answer makes pyasic raise
@@ -193,6 +201,14 @@ class PyasicMiner:
         if errors is None:
             return None
         return tuple(dict.fromkeys(fault_code(self._facts.make, error.error_code) for error in errors))
+
+
+async def _or_error(gathering: Coroutine[Any, Any, dict[str, Any]]) -> tuple[dict[str, Any], AgentError | None]:
+    """What was gathered, or nothing and why: the other ways to ask may still know something."""
+    try:
+        return await gathering, None
+    except AgentError as error:
+        return {}, error
 
 
 def _split(known: Any, fields: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

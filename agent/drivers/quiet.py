@@ -37,6 +37,8 @@ def hush() -> None:
         logger = logging.getLogger(name)
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())  # else the last resort prints, should somebody set the level back
     root = logging.getLogger()
     if _is_ours not in root.filters:
         root.addFilter(_is_ours)
