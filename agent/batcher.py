@@ -59,6 +59,11 @@ class Batcher:
         """Why the disk takes nothing; empty when it does."""
         return self._trouble
 
+    @property
+    def held_readings(self) -> int:
+        """Readings that are in memory only."""
+        return len(self._gathered) + sum(len(batch.readings) for batch in self._waiting)
+
     def add(self, reading: Reading) -> None:
         """Take a reading; it is in the spool `flush_s` later."""
         self._gathered.append(reading)

@@ -14,12 +14,16 @@ from pathlib import Path
 from agent.errors import DiskTrouble
 
 
-def write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put `data` into `path`, over what was there. Raises `DiskTrouble`; then the old file is as it was."""
-    draft = _draft(path, data, mode)
+def write(path: Path, data: bytes, mode: int = 0o600, *, synced: bool = True) -> None:
+    """Put `data` into `path`, over what was there. Raises `DiskTrouble`; then the old file is as it was.
+
+    Not `synced`, the file is whole after any kill, but may be the old one, or empty, after a loss of power.
+    """
+    draft = _draft(path, data, mode, synced=synced)
     try:
         draft.replace(path)
-        sync_folder(path.parent)
+        if synced:
+            sync_folder(path.parent)
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise trouble(error, path) from error
@@ -69,13 +73,14 @@ def trouble(error: OSError, path: Path) -> DiskTrouble:
     return DiskTrouble(f"{what}: {path}")
 
 
-def _draft(path: Path, data: bytes, mode: int) -> Path:
+def _draft(path: Path, data: bytes, mode: int, *, synced: bool = True) -> Path:
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise trouble(error, path) from error

@@ -86,7 +86,7 @@ def read(path: Path) -> Status:
 
 def write(path: Path, status: Status) -> None:
     """Put the status in place, whole. Raises `DiskTrouble`."""
-    durable.write(path, status.model_dump_json(indent=1).encode())
+    durable.write(path, status.model_dump_json(indent=1).encode(), synced=False)
 
 
 def _is_alive(pid: int) -> bool:

@@ -107,7 +107,6 @@ class Uplink:
             self._news.clear()
             try:
                 await self.drain()
-                self._enter("idle", "")
                 await self._news.wait()
             except NotAllowed as error:
                 self._enter("paused", str(error))
@@ -123,6 +122,7 @@ class Uplink:
         while (spooled := await asyncio.to_thread(self._spool.oldest)) is not None:
             await self._deliver(spooled)
             self._failures = 0
+        self._enter("idle", "")
 
     async def _deliver(self, spooled: Spooled) -> None:
         if self._condition.word == "idle":

@@ -6,6 +6,7 @@ the process did not get to write when it died is learnt again from the machines.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from datetime import datetime
@@ -100,14 +101,14 @@ class Vault:
             return False
         return self._written_at is None or (self._clock() - self._written_at).total_seconds() >= self._write_s
 
-    def write(self) -> None:
-        """Write the file if something changed. Blocks on the disk; raises `DiskTrouble`, and is then still due."""
+    async def write(self) -> None:
+        """Write the file if something changed. Raises `DiskTrouble`, and is then still due."""
         if not self._changed:
             return
         self._written_at = self._clock()
         self._changed = False
         try:
-            _store(self._path, self._entries)
+            await asyncio.to_thread(_store, self._path, dict(self._entries))
         except BaseException:
             self._changed = True
             raise

@@ -32,17 +32,17 @@ def clock() -> Clock:
     return Clock()
 
 
-def learnt(path: Path, clock: Clock, *readings: RawReading) -> Vault:
+async def learnt(path: Path, clock: Clock, *readings: RawReading) -> Vault:
     vault = Vault(path, clock)
     for reading in readings:
         vault.remember(reading, KEY, POOLS)
-    vault.write()
+    await vault.write()
     return vault
 
 
-def test_every_pseudonym_that_leaves_has_its_way_back(tmp_path: Path, clock: Clock) -> None:
+async def test_every_pseudonym_that_leaves_has_its_way_back(tmp_path: Path, clock: Clock) -> None:
     reading = raw()
-    learnt(tmp_path / "vault.json", clock, reading)
+    await learnt(tmp_path / "vault.json", clock, reading)
     names = read(tmp_path / "vault.json")
     sent = pseudonymize(reading, KEY, POOLS)
     assert sent.pools
@@ -60,29 +60,31 @@ def test_every_pseudonym_that_leaves_has_its_way_back(tmp_path: Path, clock: Clo
     }  # fmt: skip
 
 
-def test_only_its_owner_reads_it(tmp_path: Path, clock: Clock) -> None:
-    learnt(tmp_path / "vault.json", clock, raw())
+async def test_only_its_owner_reads_it(tmp_path: Path, clock: Clock) -> None:
+    await learnt(tmp_path / "vault.json", clock, raw())
     assert stat.S_IMODE((tmp_path / "vault.json").stat().st_mode) == 0o600
 
 
-def test_a_public_pool_needs_no_way_back(tmp_path: Path, clock: Clock) -> None:
-    learnt(tmp_path / "vault.json", clock, raw(pools=(RawPool(url="ocean.xyz"),)))
+async def test_a_public_pool_needs_no_way_back(tmp_path: Path, clock: Clock) -> None:
+    await learnt(tmp_path / "vault.json", clock, raw(pools=(RawPool(url="ocean.xyz"),)))
     assert [entry.kind for entry in read(tmp_path / "vault.json").values()] == ["machine"]
 
 
-def test_a_machine_that_moved_is_known_by_its_new_address_and_keeps_its_workers(tmp_path: Path, clock: Clock) -> None:
+async def test_a_machine_that_moved_is_known_by_its_new_address_and_keeps_its_workers(
+    tmp_path: Path, clock: Clock
+) -> None:
     moved = raw(live=None, facts=replace(FACTS, address="192.168.17.99"))
-    learnt(tmp_path / "vault.json", clock, raw(), moved)
+    await learnt(tmp_path / "vault.json", clock, raw(), moved)
     machines = [entry for entry in read(tmp_path / "vault.json").values() if isinstance(entry, MachineName)]
     assert [(one.address, one.workers) for one in machines] == [("192.168.17.99", ("acme.hall3x42",))]
 
 
-def test_it_is_written_when_something_changed_and_not_too_often(tmp_path: Path, clock: Clock) -> None:
+async def test_it_is_written_when_something_changed_and_not_too_often(tmp_path: Path, clock: Clock) -> None:
     vault = Vault(tmp_path / "vault.json", clock, write_s=10)
     assert not vault.due()
     vault.remember(raw(), KEY, POOLS)
     assert vault.due()
-    vault.write()
+    await vault.write()
     vault.remember(raw(), KEY, POOLS)
     assert not vault.due()
     vault.remember(raw(hostname="other"), KEY, POOLS)
@@ -90,24 +92,24 @@ def test_it_is_written_when_something_changed_and_not_too_often(tmp_path: Path, 
     clock.now += timedelta(seconds=10)
     assert vault.due()
     before = (tmp_path / "vault.json").stat().st_ino
-    vault.write()
-    vault.write()
+    await vault.write()
+    await vault.write()
     assert (tmp_path / "vault.json").stat().st_ino != before
     assert not vault.due()
 
 
-def test_a_restart_knows_what_was_written(tmp_path: Path, clock: Clock) -> None:
-    learnt(tmp_path / "vault.json", clock, raw())
-    again = learnt(tmp_path / "vault.json", clock, raw(mac="02:00:5e:00:00:01", live=replace(LIVE, pools=None)))
+async def test_a_restart_knows_what_was_written(tmp_path: Path, clock: Clock) -> None:
+    await learnt(tmp_path / "vault.json", clock, raw())
+    again = await learnt(tmp_path / "vault.json", clock, raw(mac="02:00:5e:00:00:01", live=replace(LIVE, pools=None)))
     assert len(read(tmp_path / "vault.json")) == 5
     assert not again.due()
 
 
-def test_what_the_disk_refused_is_still_due(tmp_path: Path, clock: Clock) -> None:
+async def test_what_the_disk_refused_is_still_due(tmp_path: Path, clock: Clock) -> None:
     vault = Vault(tmp_path / "gone" / "vault.json", clock, write_s=0)
     vault.remember(raw(), KEY, POOLS)
     with pytest.raises(DiskTrouble):
-        vault.write()
+        await vault.write()
     assert vault.due()
 
 
@@ -117,18 +119,20 @@ def test_a_damaged_vault_says_what_to_do(tmp_path: Path, clock: Clock) -> None:
         Vault(tmp_path / "vault.json", clock)
 
 
-def test_a_machine_that_makes_up_names_does_not_fill_the_memory(
+async def test_a_machine_that_makes_up_names_does_not_fill_the_memory(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.vault._MOST_NAMES", 50)
     readings = [raw(pools=(RawPool(url="ocean.xyz", user=f"a{n}.w{n}"),)) for n in range(200)]
-    learnt(tmp_path / "vault.json", clock, *readings)
+    await learnt(tmp_path / "vault.json", clock, *readings)
     names = read(tmp_path / "vault.json")
     assert len(names) <= 50
     assert PlainName(kind="worker", value="w199") in names.values()
     assert any(entry.kind == "machine" for entry in names.values())
 
 
-def test_text_that_is_none_is_written_all_the_same(tmp_path: Path, clock: Clock) -> None:
-    learnt(tmp_path / "vault.json", clock, raw(hostname="\ud800", pools=(RawPool(url="\udfff.x", user="a\ud800.b"),)))
+async def test_text_that_is_none_is_written_all_the_same(tmp_path: Path, clock: Clock) -> None:
+    await learnt(
+        tmp_path / "vault.json", clock, raw(hostname="\ud800", pools=(RawPool(url="\udfff.x", user="a\ud800.b"),))
+    )
     assert len(read(tmp_path / "vault.json")) == 4
