@@ -26,11 +26,13 @@ File = Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_
 """A path inside the recording's folder; empty is an empty body."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Recorded(BaseModel):
+    """Others write recordings: what this program does not know in them is none of its business."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Page(_Strict):
+class Page(_Recorded):
     """One web page of a recording."""
 
     method: str
@@ -40,7 +42,7 @@ class Page(_Strict):
     body: File = ""
 
 
-class Auth(_Strict):
+class Auth(_Recorded):
     """What the machine's web pages ask for."""
 
     scheme: Literal["digest"]
@@ -49,7 +51,7 @@ class Auth(_Strict):
     password: str
 
 
-class Manifest(_Strict):
+class Manifest(_Recorded):
     """`manifest.json`, as the captures' README describes it."""
 
     make: str
@@ -189,11 +191,12 @@ def _looked_up(answers: Mapping[str, bytes], request: Request, command: str) -> 
 
 def _dialect(manifest: Manifest, read: Mapping[str, bytes]) -> Dialect:
     """Terminator and joined commands from the manifest, the name in an error from its own answers."""
-    descriptions = (re.search(rb'"Description":\s*"([^"]+)"', text) for text in read.values())
-    description = next((found[1].decode() for found in descriptions if found), manifest.make.lower())
+    make = manifest.make.lower()
+    said = [found[1].decode() for text in read.values() if (found := re.search(rb'"Description":\s*"([^"]+)"', text))]
+    own_name = [description for description in said if description.lower().startswith(make)]
     return Dialect(
-        description=description,
+        description=next(iter(own_name or said), make),
         terminator=manifest.rpc_terminator.encode(),
         multicommand=manifest.multicommand,
-        flat_errors=manifest.make.lower() == "whatsminer",
+        flat_errors=make == "whatsminer",
     )

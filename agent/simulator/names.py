@@ -1,7 +1,8 @@
 """Which strings of a machine's answers name its operator or itself: what a leak search has to look for.
 
-Taken: values of fields that hold a name by their meaning (serials, board serials, chip data, the device's DNA
-and id, MAC, SSID, host name), whole pool users and their worker part, private pool hosts and the URLs on them.
+Taken: values of fields that hold a name by their meaning (serials of machine, boards and power supply, chip
+data, the device's own ids, MAC, SSID, host name), whole pool users and their worker part, private pool hosts
+and the URLs on them; and wherever they stand, MAC addresses, private IPv4 addresses and Avalon's DNA.
 Left out, because finding them elsewhere proves nothing: what is public (a well-known pool's host), and words
 that anybody's machine could hold ("root", "operator", "Antminer", "Test"): shorter than 6 letters or listed.
 """
@@ -17,22 +18,28 @@ from urllib.parse import urlsplit
 from agent.pools import PublicPools
 
 _GENERIC: Final = frozenset(
-    {"operator", "antminer", "whatsminer", "avalon", "bitaxe", "miner01", "unknown", "localhost"}
+    str.split(
+        "antminer avalon bitaxe braiins-os localhost luxos miner01 operator unknown whatsminer worker1 workername"
+    )
 )
 _SHORTEST: Final = 6
-_NAME_KEYS: Final = frozenset(
-    {"dna", "hostname", "mac", "macaddr", "macaddress", "miner-sn", "miner_id", "minersn", "pcb_sn", "pcbsn0", "pcbsn1"}
-    | {"pcbsn2", "pcbsn3", "power-sn", "powersn", "serial", "serial_number", "serialno", "serinum", "sn", "ssid"}
+_NAME_KEY: Final = re.compile(
+    r"serial|serinum|hostname|ssid|uuid|hwid|dna$|^mac|mac_?addr|miner_?id|(^|_|pcb|miner)sn\d*$|chip_?data",
+    re.IGNORECASE,
 )
-_CHIP_KEYS: Final = frozenset({"chip_data", "chipdata0", "chipdata1", "chipdata2", "chipdata3"})
-_USER_KEYS: Final = frozenset({"user", "account", "stratumuser", "fallbackstratumuser", "worker"})
-_URL_KEYS: Final = frozenset({"url", "stratum_url", "stratumurl", "fallbackstratumurl"})
-_INSIDE: Final = re.compile(r"\bDNA\[([^\]]+)\]")  # Avalon packs its fields into one string
+_USER_KEY: Final = re.compile(r"user(name)?$|^account$|^worker(name)?$", re.IGNORECASE)
+_URL_KEY: Final = re.compile(r"url$", re.IGNORECASE)
+_ANYWHERE: Final = (
+    re.compile(r"\bDNA\[([^\]]+)\]"),
+    re.compile(r"(?<![\w:])((?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2})(?![\w:])"),
+    re.compile(r"(?<![\d.])((?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3})(?![\d.])"),
+)
+_POOLS: Final = PublicPools()
 
 
 def is_public_pool(host: str) -> bool:
     """Whether everybody may know a pool's host. The agent's own catalogue decides, so that the two agree."""
-    return PublicPools().name(host) == host
+    return _POOLS.name(host) == host
 
 
 def names_in(texts: Iterable[bytes]) -> tuple[str, ...]:
@@ -53,7 +60,7 @@ def _names_of(value: Any, key: str = "") -> Iterator[str]:
     match value:
         case dict():
             for name, item in value.items():
-                yield from _names_of(item, name.lower().replace(" ", "_"))
+                yield from _names_of(item, name.replace(" ", "_").replace("-", "_"))
         case list():
             for item in value:
                 yield from _names_of(item, key)
@@ -62,18 +69,17 @@ def _names_of(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _names_under(key: str, value: str) -> Iterator[str]:
-    if key in _NAME_KEYS:
-        yield value
-    elif key in _CHIP_KEYS:
+    if _NAME_KEY.search(key):
         yield value
         yield from value.split()
-    elif key in _USER_KEYS:
+    elif _USER_KEY.search(key):
         yield value
         yield from value.split(".")[1:]
-    elif key in _URL_KEYS:
+    elif _URL_KEY.search(key):
         yield from _private(value)
-    for inside in _INSIDE.finditer(value):
-        yield inside[1]
+    for pattern in _ANYWHERE:
+        for inside in pattern.finditer(value):
+            yield inside[1]
 
 
 def _private(url: str) -> Iterator[str]:

@@ -76,7 +76,10 @@ def _from_text(text: bytes) -> Request:
 
 def _as_text(body: bytes) -> bytes:
     """The plain-text form of a JSON answer: `STATUS=S,…|SUMMARY,Elapsed=…|`, the status first."""
-    document = json.loads(body)
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return body  # a recording may hold what firmware said in its own words
     sections = []
     for name in sorted((name for name in document if name != "id"), key=lambda name: name != "STATUS"):
         content = document[name]

@@ -53,7 +53,7 @@ def _merged(machine: Machine, request: Request, params: list[str], now: datetime
         if body is None:
             return _error("invalid param", now)
         merged = json.loads(body)
-        message |= merged["msg"]
+        message |= merged["msg"] if isinstance(merged["msg"], dict) else {}
     return json.dumps({**merged, "msg": message}).encode()
 
 

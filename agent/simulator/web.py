@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
+from typing import Final
 
 from agent.simulator.conversation import Conversation
 from agent.simulator.delivery import Answer
 from agent.simulator.digest import challenge, is_authorised
 from agent.simulator.faults import Fault
 from agent.simulator.machine import Machine, WebAnswer, WebRequest
+
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+_OUR_HEADERS: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
 class WebConversation(Conversation):
@@ -63,8 +67,8 @@ def _parse(head: bytes) -> tuple[str, str, str, Mapping[str, str]] | None:
 def _framed(answer: WebAnswer, *, is_head: bool, closes: bool) -> Answer:
     def envelope(length: int) -> tuple[bytes, bytes]:
         size = len(answer.body) if is_head else length
-        lines = [f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}"]
-        lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+        lines = [f"HTTP/1.1 {answer.status} {_PHRASES.get(answer.status, 'Unknown')}"]
+        lines += [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() not in _OUR_HEADERS]
         lines += [f"Content-Length: {size}", f"Connection: {'close' if closes else 'keep-alive'}"]
         return "\r\n".join([*lines, "", ""]).encode("latin-1"), b""
 

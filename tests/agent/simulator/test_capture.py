@@ -13,6 +13,7 @@ from agent.errors import Misconfigured
 from agent.simulator.capture import capture_machine, captures_in, manifest_of
 from agent.simulator.identity import Identity
 from agent.simulator.machine import Machine, wall_clock
+from agent.simulator.names import names_in
 from tests import loopback
 from tests.agent.simulator.asking import exchange, rpc, v3
 from tests.conftest import Simulated
@@ -83,6 +84,58 @@ async def test_a_recording_answers_on_the_ports_that_its_manifest_names(simulate
     assert f"X-Me: {machine.address}\r\n".encode() in page
 
 
+async def test_a_recording_may_hold_what_nobody_expected(simulated: Simulated, tmp_path: Path) -> None:
+    folder = write_recording(
+        tmp_path / "odd",
+        notes="recorded at night",
+        rpc={'{"command": "version"}': "words.txt"},
+        http=[{"method": "GET", "path": "/", "status": 799, "headers": {"Content-Length": "5"}, "body": "words.txt"}],
+    )
+    (folder / "words.txt").write_text("no JSON at all")
+    farm = await simulated(folder)
+    assert await exchange(farm.machines[0].address, 14028, b"version") == b"no JSON at all\0"
+    page = await exchange(farm.machines[0].address, 10080, b"GET / HTTP/1.0\r\n\r\n")
+    assert page.startswith(b"HTTP/1.1 799 Unknown\r\nContent-Length: 14\r\n")
+
+
+def test_names_are_found_by_their_field_and_by_their_shape() -> None:
+    answer = {
+        "SerialNumber": "LX0000001",
+        "psu-serial": "P-0000002",
+        "miner_id": "abcdef012345",
+        "pcbsn1": "PCB000003",
+        "note": "eth0 02-11-22-33-44-55 via 192.168.4.17, DNS 9.9.9.9",
+        "gateway": "10.1.2.3",
+        "version": "1.2.3.4",
+        "stratumURL": "eu.stratum.slushpool.com",
+        "url": "stratum+tcp://acme.antpool.com:443",
+        "username": "acme.cellar-17",
+        "worker": "root",
+        "model": "S19",
+        "hostname": "Antminer",
+    }
+    assert set(names_in([json.dumps(answer).encode(), b"no JSON"])) == {
+        "LX0000001",
+        "P-0000002",
+        "abcdef012345",
+        "PCB000003",
+        "02-11-22-33-44-55",
+        "192.168.4.17",
+        "10.1.2.3",
+        "acme.antpool.com",
+        "stratum+tcp://acme.antpool.com:443",
+        "acme.cellar-17",
+        "cellar-17",
+    }
+
+
+async def test_an_error_of_a_recording_is_of_its_make(simulated: Simulated, captures: Path) -> None:
+    farm = await simulated(captures / "whatsminer_m20s_20210322", captures / "avalon_1566_24102401")
+    whatsminer, avalon = [await rpc(machine.address, "nothing") for machine in farm.machines]
+    assert (whatsminer["STATUS"], whatsminer["Description"]) == ("E", "whatsminer v1.4.0")
+    assert (avalon["STATUS"][0]["STATUS"], avalon["STATUS"][0]["Description"]) == ("E", "cgminer 4.11.1")
+
+
 async def test_firmware_ignores_parameters_that_a_command_does_not_take(simulated: Simulated, captures: Path) -> None:
     farm = await simulated(captures / "avalon_1566_24102401", captures / "antminer_s19pro_stock-2022-12")
     avalon, antminer = (machine.address for machine in farm.machines)
@@ -147,7 +200,7 @@ def test_two_machines_of_one_recording_carry_different_names(captures: Path) -> 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"make": None}, "make: Input should be a valid string"),
         ({"ports": {"telnet": 23}}, "ports.telnet"),
         ({"rpc": {'{"command": "x"}': "../../secret"}}, "rpc"),
         ({"rpc": {'{"command": "x"}': "missing.json"}}, "names missing.json: No such file"),
