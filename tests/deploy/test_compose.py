@@ -212,7 +212,7 @@ def test_the_proxy_lets_through_as_much_as_the_backend_takes() -> None:
 def test_every_command_of_the_steps_is_one_that_there_is() -> None:
     text = (DEPLOY / "README.md").read_text()
     blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    found = set(re.findall(r"(?:^|itsminer-)(backend|agent) ([a-z-]+(?: [a-z]+)?)", blocks, re.MULTILINE))
+    found = set(re.findall(r"(?:^|itsminer-)(backend|agent) (?!itsminer-)([a-z-]+(?: [a-z]+)?)", blocks, re.MULTILINE))
     assert len(found) >= 9
     for program, words in found:
         group: Any = importlib.import_module(f"{program}.__main__").main
