@@ -1,4 +1,7 @@
-"""Loopback addresses for simulated machines: each test takes its own, each xdist worker has its own block."""
+"""Loopback addresses for simulated machines: each test takes its own, each xdist worker has its own block.
+
+Two runs at the same time on one machine begin at different places of a block, so that they rarely meet.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import itertools
 import os
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_next = itertools.count(1)
+_next = itertools.count(os.getppid() % 60 * 1_000 + 1)
 
 
 def take(count: int = 1) -> list[str]:

@@ -123,19 +123,30 @@ class Farm:
     async def _open_shared(self) -> None:
         ports = {port: name for machine in self.machines for name, port in machine.firmware.ports.items()}
         for port, name in ports.items():
-            await self._listen("", name, _bound("", port, backlog=_SHARED_BACKLOG))
+            try:
+                listener = _bound("", port, backlog=_SHARED_BACKLOG)
+            except PermissionError as error:
+                raise Misconfigured("shared ports need the right to bind to a device (CAP_NET_RAW)") from error
+            await self._listen("", name, listener)
 
     async def _attend(self, machine: Machine) -> None:
         """Open or close a machine's doors as its faults demand."""
-        is_off = machine.faults.is_off(self.clock())
-        if is_off:
-            for server in self._listeners.pop(machine.address, ()):
-                server.close()
-            for transport in list(self._connections.get(machine.address, ())):
+        address = machine.address
+        if machine.faults.is_off(self.clock()):
+            self._shut(address)
+            for transport in list(self._connections.get(address, ())):
                 transport.abort()
-        elif not self._shares_ports and machine.address not in self._listeners:
-            for name, port in machine.firmware.ports.items():
-                await self._listen(machine.address, name, _bound(machine.address, port))
+        elif not self._shares_ports and address not in self._listeners:
+            try:
+                for name, port in machine.firmware.ports.items():
+                    await self._listen(address, name, _bound(address, port))
+            except Misconfigured:
+                self._shut(address)  # all of its doors or none
+                raise
+
+    def _shut(self, address: str) -> None:
+        for server in self._listeners.pop(address, ()):
+            server.close()
 
     async def _listen(self, address: str, protocol: str, listener: socket.socket) -> None:
         conversation = PROTOCOLS[protocol]
@@ -158,22 +169,25 @@ class Farm:
 
     async def _keep_doors(self) -> None:
         """Follow the scripts: what is off closes, what is on again opens; at once when somebody changes a fault."""
+        stuck: set[str] = set()
         while True:
             for address in list(self._touched):
                 machine = self._machines[address]
                 try:
                     await self._attend(machine)
+                    stuck.discard(address)
                 except Misconfigured:  # another program took the port meanwhile: it may give it back
-                    log.warning("simulator.machine_stays_shut", family=machine.family)
+                    if address not in stuck:
+                        log.warning("simulator.machine_stays_shut", family=machine.family)
+                    stuck.add(address)
             self._stir.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY_S if self._touched else None):
                     await self._stir.wait()
 
     async def _close_all(self) -> None:
-        for server in (server for servers in self._listeners.values() for server in servers):
-            server.close()
-        self._listeners.clear()
+        for address in list(self._listeners):
+            self._shut(address)
         for transport in [transport for transports in self._connections.values() for transport in transports]:
             transport.abort()
         await asyncio.sleep(0)  # the aborted connections say good-bye in the next turn of the loop
@@ -195,5 +209,6 @@ def _bound(address: str, port: int, *, listens: bool = True, backlog: int = _BAC
         raise
     except OSError as error:
         listener.close()
-        raise Misconfigured(f"cannot listen on {address or 'loopback'} port {port}: {error.strerror}") from error
+        where = address or "all of loopback (shared ports need it free on every address)"
+        raise Misconfigured(f"cannot listen on port {port} of {where}: {error.strerror}") from error
     return listener

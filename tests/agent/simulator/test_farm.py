@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -142,10 +143,29 @@ async def test_a_taken_port_is_named_and_what_was_open_closes() -> None:
     free, taken = loopback.take(2)
     async with Farm([family_machine("avalon", taken, 1)]).listening():
         farm = Farm([family_machine("avalon", free, 1), family_machine("avalon", taken, 2)])
-        with pytest.raises(Misconfigured, match=rf"cannot listen on {taken} port 4028: Address already in use"):
+        with pytest.raises(Misconfigured, match=rf"cannot listen on port 4028 of {taken}: Address already in use"):
             async with farm.listening():
                 pass
         assert not await connects(free)
+
+
+async def test_a_machine_whose_port_was_taken_meanwhile_comes_back_when_it_is_free(simulated: Simulated) -> None:
+    farm = await simulated("antminer")
+    machine = farm.machines[0]
+
+    async def refuses() -> bool:
+        return not await connects(machine.address)
+
+    async def answers() -> bool:
+        return await connects(machine.address)
+
+    machine.faults.begin(Fault.UNREACHABLE)
+    assert await until(refuses)
+    with socket.create_server((machine.address, 80)):
+        machine.faults.end()
+        await asyncio.sleep(0.3)  # three looks of the doorkeeper
+        assert await refuses()  # its other port stays shut, too
+    assert await until(answers)
 
 
 async def test_one_listener_for_a_port_tells_the_machines_apart(tmp_path: Path) -> None:
