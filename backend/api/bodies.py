@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 
 import zstandard
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from agent import wire
@@ -56,7 +55,7 @@ async def received(request: web.Request, limit: int, patience_s: float) -> bytes
                 chunks.append(chunk)
     except TimeoutError as error:
         raise Problem(408, f"the body did not arrive within {patience_s:g} s") from error
-    except (ConnectionError, HttpProcessingError) as error:
+    except ConnectionError as error:
         raise Problem(400, "the body ended before its end", kind="damaged") from error
     return b"".join(chunks)
 

@@ -130,7 +130,7 @@ async def _answer(request: web.Request, handler: Handler, route: str) -> web.Str
         return Problem(_STATUSES[type(error)], str(error)).response()
     except web.HTTPException as error:
         if error.status < 400:
-            return error
+            return web.Response(status=error.status, headers=error.headers)
         detail = _DETAILS.get(error.status, error.reason)
         allow = error.headers.get("Allow")
         return Problem(error.status, detail, headers={"Allow": allow} if allow else None).response()
