@@ -7,11 +7,12 @@ never in the file: it names the files that hold them.
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from agent.discover import expand
 from agent.errors import Misconfigured
@@ -91,13 +92,48 @@ class Credential(_Settings):
 
     def password(self) -> str:
         """Read from the file each time, so that it is kept nowhere else. Raises `Misconfigured`."""
+        return _password(self.password_file, f"credentials of {self.make}")
+
+
+class SshLogin(_Settings):
+    """How to log in to machines of one make over SSH, for support bundles: by password, by key, or with neither."""
+
+    make: Text
+    username: Text
+    password_file: Path | None = None
+    key_file: Path | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] = 22
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.password_file and self.key_file:
+            raise ValueError("give a password_file or a key_file, not both")
+        return self
+
+    def password(self) -> str | None:
+        """As `Credential.password`; None when there is none."""
+        return _password(self.password_file, f"ssh of {self.make}") if self.password_file else None
+
+    def key(self) -> bytes | None:
+        """The private key's file; None when there is none. Raises `Misconfigured`, also when others may read it."""
+        if self.key_file is None:
+            return None
         try:
-            password = self.password_file.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Misconfigured(f"credentials of {self.make}: cannot read {self.password_file}") from error
-        if not password:
-            raise Misconfigured(f"credentials of {self.make}: {self.password_file} is empty")
-        return password
+            if mode := stat.S_IMODE(self.key_file.stat().st_mode) & 0o077:
+                raise Misconfigured(f"others may read the SSH key (mode …{mode:03o}); run: chmod 600 {self.key_file}")
+            return self.key_file.read_bytes()
+        except OSError as error:
+            raise Misconfigured(f"ssh of {self.make}: cannot read {self.key_file}") from error
+
+
+def _password(file: Path, whose: str) -> str:
+    try:
+        password = file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{whose}: cannot read {file}") from error
+    if not password:
+        raise Misconfigured(f"{whose}: {file} is empty")
+    return password
 
 
 class SpoolSettings(_Settings):
@@ -130,6 +166,7 @@ class AgentSettings(_Settings):
     network: Network = Network()
     poll: Poll = Poll()
     credentials: tuple[Credential, ...] = ()
+    ssh: tuple[SshLogin, ...] = ()
     spool: SpoolSettings = SpoolSettings()
     pools: Pools = Pools()
     log: Log = Log()
@@ -165,8 +202,14 @@ def _anchored(settings: AgentSettings, folder: Path) -> AgentSettings:
     credentials = tuple(
         one.model_copy(update={"password_file": anchor(one.password_file)}) for one in settings.credentials
     )
+    ssh = tuple(
+        one.model_copy(
+            update={name: anchor(file) for name in ("password_file", "key_file") if (file := getattr(one, name))}
+        )
+        for one in settings.ssh
+    )
     return settings.model_copy(
-        update={"state_dir": anchor(settings.state_dir), "backend": backend, "credentials": credentials}
+        update={"state_dir": anchor(settings.state_dir), "backend": backend, "credentials": credentials, "ssh": ssh}
     )
 
 

@@ -54,12 +54,14 @@ def test_the_example_is_right_as_it_stands() -> None:
 def test_the_example_documents_every_setting_and_no_other() -> None:
     assert set(flat(uncommented())) == settings_of(AgentSettings)
     assert set(uncommented()["credentials"][0]) == {"make", "username", "password_file"}
+    assert set(uncommented()["ssh"][0]) == {"make", "username", "password_file", "port"}
+    assert "key_file = " in EXAMPLE.read_text(), "instead of a password, so not beside it"
 
 
 def test_a_commented_out_value_of_the_example_is_the_default() -> None:
     defaults = flat(AgentSettings().model_dump(mode="json"))
     for place, value in flat(uncommented()).items():
-        if place not in NO_DEFAULT | {("credentials",), ("network", "ranges")}:
+        if place not in NO_DEFAULT | {("credentials",), ("ssh",), ("network", "ranges")}:
             assert value == defaults[place], place
 
 
