@@ -138,7 +138,7 @@ class PublicPools:
         for cut in range(len(labels) - 1):
             domain = ".".join(labels[cut:])
             if domain in PUBLIC:
-                return host if all(map(_is_service_label, labels[:cut])) else domain
+                return host if all(map(is_service_label, labels[:cut])) else domain
         return None
 
     def as_expected(self, pools: Iterable[RawPool]) -> bool | None:
@@ -177,7 +177,7 @@ def _idna(host: str) -> str:
         return host
 
 
-def _is_service_label(label: str) -> bool:
+def is_service_label(label: str) -> bool:
     """`btc-eu`, `stratum2`, `us-east-1`: words of the list, each with at most two digits behind it."""
     words = re.sub(r"-\d{1,2}(?=-|$)", "", label).split("-")
     return all(word in _SERVICE_WORDS or re.sub(r"\d{1,2}$", "", word) in _SERVICE_WORDS for word in words)
