@@ -15,7 +15,6 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import Final
 
-import aiohttp
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -35,17 +34,26 @@ from agent.pools import PublicPools
 from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, RawReading
 from agent.spool import Spool
-from agent.uplink import Uplink
+from agent.uplink import USUAL, Pacing, Uplink
 from agent.vault import Vault
 
-_STATUS_S: Final = 5.0
 _LAST_SENDING_S: Final = 5.0
 
 log = structlog.get_logger()
 
 
-async def run(settings: AgentSettings, clock: Callable[[], datetime], stop: asyncio.Event) -> None:
-    """Run until `stop` is set. Raises `Misconfigured` or `DiskTrouble` when it cannot start."""
+async def run(
+    settings: AgentSettings,
+    clock: Callable[[], datetime],
+    stop: asyncio.Event,
+    *,
+    pacing: Pacing = USUAL,
+    write_s: float = 5.0,
+) -> None:
+    """Run until `stop` is set; files for the people at the site are looked after every `write_s`.
+
+    Raises `Misconfigured` or `DiskTrouble` when it cannot start.
+    """
     state = State(settings.state_dir)
     enrolled = _enrolment(settings, state)
     keyring = Keyring.load(state.key)
@@ -54,7 +62,8 @@ async def run(settings: AgentSettings, clock: Callable[[], datetime], stop: asyn
     )
     with Spool(state.spool, int(settings.spool.max_mb * 1_000_000)) as spool:
         async with transit.session(enrolled.url, settings.backend.ca_file) as client:
-            await Agent(settings, state, enrolled, keyring, driver, spool, client, clock).run(stop)
+            uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock, pacing)
+            await Agent(settings, state, enrolled, keyring, driver, spool, uplink, clock, write_s).run(stop)
 
 
 def _enrolment(settings: AgentSettings, state: State) -> Enrolment:
@@ -75,8 +84,9 @@ class Agent:
         keyring: Keyring,
         driver: Driver,
         spool: Spool,
-        client: aiohttp.ClientSession,
+        uplink: Uplink,
         clock: Callable[[], datetime],
+        write_s: float,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -89,14 +99,15 @@ class Agent:
         self._addresses = expand(settings.network.ranges, settings.network.exclude)
         self._vault = Vault(state.vault, clock)
         self._known = KnownMachines(state.machines, clock)
-        self._uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock)
+        self._uplink = uplink
+        self._write_s = write_s
         self._batcher = Batcher(
             spool,
             enrolled.site,
             clock,
             batch_readings=settings.spool.batch_readings,
             flush_s=settings.spool.flush_s,
-            spooled=self._uplink.wake,
+            spooled=uplink.wake,
         )
         self._poller = Poller(
             self._take,
@@ -206,11 +217,11 @@ class Agent:
     async def _write_over_and_over(self) -> None:
         while True:
             await self._write_files()
-            await asyncio.sleep(_STATUS_S)
+            await asyncio.sleep(self._write_s)
 
     async def _write_files(self, *, everything: bool = False) -> None:
         """Write status, vault and machine list where they are due. Trouble is logged once, and so is its end."""
-        for address in self._known.gone():
+        for address in self._poller.down.intersection(self._known.gone()):  # a clock that was set makes no machine gone
             self._poller.remove(address)
         self._known.keep(self._poller.miners)
         self._reachable &= self._poller.miners.keys()
@@ -239,7 +250,7 @@ class Agent:
             backend=self._enrolled.url,
             started_at=self._started_at,
             written_at=self._clock(),
-            write_s=_STATUS_S,
+            write_s=self._write_s,
             machines=status.MachineCounts(
                 known=len(self._poller.miners),
                 reachable=len(self._reachable),

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import aiohttp
 import structlog
@@ -45,6 +45,9 @@ class Pacing:
     cap_s: float = 300.0
     paused_s: float = 300.0
     retry_after_cap_s: float = 3_600.0
+
+
+USUAL: Final = Pacing()
 
 
 class Condition(NamedTuple):
@@ -80,7 +83,7 @@ class Uplink:
         enrolment: Callable[[], Enrolment],
         spool: Spool,
         clock: Callable[[], datetime],
-        pacing: Pacing = Pacing(),
+        pacing: Pacing = USUAL,
     ) -> None:
         """`enrolment` is asked again after each refusal of the token, so that a new one is used without a restart."""
         self._client = client

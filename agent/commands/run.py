@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import structlog
 
-from agent import app, enrolment, logs, transit
+from agent import enrolment, logs, transit
 from agent.commands.options import Complaint, complaining, config_option, settings_of
 from agent.config import DEFAULT_FILE, AgentSettings, load
 from agent.discover import expand
@@ -113,6 +113,8 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 async def _until_signalled(settings: AgentSettings) -> None:
+    from agent import app  # brings the drivers' libraries in, which takes seconds that no check should wait for
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
