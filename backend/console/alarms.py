@@ -1,9 +1,11 @@
-"""Firing warnings of the registry, in the catalogue's words."""
+"""Warnings of the registry, firing and lately over, in the catalogue's words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import cache
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,10 +16,17 @@ from backend.registry import warnings
 from backend.registry.tables import Warning
 from backend.warnings.catalogue import Catalogue, Rule
 
+LATELY: Final = timedelta(hours=24)
+"""How long a warning that is over is told of: whoever was called at night sees in the morning what it was."""
+MOST: Final = 100
+"""Warnings that are over, at most; how many there were beyond them is not counted."""
 
-async def alarms(session: AsyncSession, account: AccountId) -> list[Alarm]:
-    """What fires now, newest first."""
-    return [_alarm(warning) for warning in await warnings.listed(session, account, which="active")]
+
+async def alarms(session: AsyncSession, account: AccountId, *, now: datetime) -> list[Alarm]:
+    """What fires now, and what ended lately."""
+    firing = await warnings.listed(session, account, which="active")
+    over = await warnings.listed(session, account, which="resolved", since=now - LATELY, limit=MOST)
+    return [_alarm(warning) for warning in (*firing, *over)]
 
 
 def _alarm(warning: Warning) -> Alarm:
@@ -34,6 +43,7 @@ def _alarm(warning: Warning) -> Alarm:
         # "0 TH/s, limit 0 TH/s" says nothing that the title did not.
         threshold=_measured(warning.threshold or None, unit),
         advice=rule.first if rule else None,
+        ended=warning.resolved_at,
     )
 
 

@@ -13,12 +13,13 @@ from backend.ids import AccountId
 from backend.store.protocol import Aggregate, SeriesQuery, Store
 
 WINDOW: Final = timedelta(hours=1)
-STEP: Final = timedelta(minutes=1)
+STEP: Final = timedelta(minutes=2)
+"""Two polls: a machine that misses one does not make a dent in the farm's total."""
 YOUNG_WINDOW: Final = timedelta(minutes=10)
-YOUNG_STEP: Final = timedelta(seconds=5)
+YOUNG_STEP: Final = timedelta(seconds=10)
 """A farm that began a moment ago gets a finer, shorter chart instead of two lonely dots."""
 
-_ENOUGH: Final = 10  # points
+_ENOUGH: Final = 6  # points
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ SEVERITIES: Final = ("critical", "warning", "info")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A firing warning."""
+    """A warning, firing or over."""
 
     rule: str
     title: str  # for people: "Chip too hot"
@@ -40,6 +40,7 @@ class Alarm:
     value: str | None = None  # with its unit
     threshold: str | None = None
     advice: str | None = None  # what to do first
+    ended: datetime | None = None  # None: it fires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,7 @@ class Farm:
     totals: Totals
     machines: tuple[Machine, ...]
     troubles: tuple[Trouble, ...]  # worst first, then the one with the newest alarm
+    over: tuple[Alarm, ...]  # lately ended, newest end first
     sites: Mapping[SiteId, str]  # id → name
 
     @property
@@ -125,7 +127,9 @@ class Farm:
 
 
 def farm(latest: Iterable[Latest], alarms: Sequence[Alarm], sites: Mapping[SiteId, str], *, now: datetime) -> Farm:
-    """Put readings and alarms together."""
+    """Put readings and alarms together; alarms that have ended are told apart."""
+    over = sorted((a for a in alarms if a.ended), key=lambda a: a.ended or now, reverse=True)
+    alarms = [alarm for alarm in alarms if not alarm.ended]
     by_machine: dict[tuple[SiteId, MachineId | None], list[Alarm]] = {}
     for alarm in alarms:
         by_machine.setdefault((alarm.site, alarm.machine), []).append(alarm)
@@ -144,6 +148,7 @@ def farm(latest: Iterable[Latest], alarms: Sequence[Alarm], sites: Mapping[SiteI
         totals=_totals(machines, alarms),
         machines=tuple(machines),
         troubles=_troubles(alarms),
+        over=tuple(over),
         sites=sites,
     )
 

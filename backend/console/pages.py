@@ -101,13 +101,15 @@ async def _farm(call: Call[Choice]) -> Farm:
     latest = await call.services.store.latest(call.account)
     async with call.services.database.read() as session:
         names = {SiteId(site.id): site.name for site in await sites.listed(session, call.account)}
-        firing = await alarms(session, call.account)
-    return farm(latest, firing, names, now=call.now)
+        told = await alarms(session, call.account, now=call.now)
+    return farm(latest, told, names, now=call.now)
 
 
 def _tag(shown: Farm, view: View) -> str:
     """Changes when anything shown does: a machine and a time have one reading, and ages are told by the browser."""
-    seen = hashlib.sha256(f"{_version()} {view.link} {sorted(shown.sites.items())} {shown.troubles}".encode())
+    seen = hashlib.sha256(
+        f"{_version()} {view.link} {sorted(shown.sites.items())} {shown.troubles} {shown.over}".encode()
+    )
     for machine in shown.machines:
         seen.update(f"{machine.id} {machine.state} {machine.reading.time.timestamp()}\n".encode())
     return f'"{seen.hexdigest()[:32]}"'

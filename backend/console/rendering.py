@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from backend.console import figures
+from backend.console.alarms import MOST
 from backend.console.charts import Charts
 from backend.console.overview import Farm, Machine, Totals
 from backend.console.sparkline import Points, sparkline, stripe
@@ -21,6 +22,8 @@ _ALARMS: Final = 8
 """Machines named under one warning; a link shows the others."""
 
 
+_OVER: Final = 20
+"""Warnings that are over, by name."""
 _ZOOM: Final = 0.3
 """A chart of the whole farm shows at least this part of its value: a drop shows, noise does not."""
 
@@ -58,6 +61,8 @@ def farm(farm: Farm, view: View, rows: Sequence[Machine], *, chosen: int, charts
         by_id=sorted(farm.machines, key=lambda machine: machine.id),
         warned=sum(bool(machine.alarms) for machine in farm.machines),
         alarms_shown=_ALARMS,
+        over_shown=_OVER,
+        over_words=f"{MOST} or more warnings" if len(farm.over) >= MOST else _warnings(len(farm.over)),
         severity_words=_severity_words(totals.severities),
         many_sites=len(farm.sites) > 1,
         of_expected=_of_expected(totals),
@@ -134,6 +139,10 @@ def _of_expected(totals: Totals) -> str:
     if totals.hashrate_ths is None or not totals.expected_ths:
         return ""
     return f"{figures.share(totals.hashrate_ths, totals.expected_ths)} of {figures.hashrate(totals.expected_ths)}"
+
+
+def _warnings(count: int) -> str:
+    return f"{count} warning{'s' if count != 1 else ''}"
 
 
 def _summary(farm: Farm) -> str:

@@ -131,7 +131,9 @@
     const focused = document.activeElement && document.activeElement.dataset.key;
     const scroll = farm.querySelector(".scroll");
     const left = scroll ? scroll.scrollLeft : 0;
+    const open = [...farm.querySelectorAll("details[open]")].map((details) => details.id);
     farm.replaceChildren(...parsed.body.childNodes);
+    for (const id of open) if (find(id)) find(id).open = true;
     const again = farm.querySelector(".scroll");
     if (again) again.scrollLeft = left;
     if (focused) {

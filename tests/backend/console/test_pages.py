@@ -92,11 +92,14 @@ async def test_the_farm_shows_totals_machines_warnings_and_charts(backend: Serve
     assert "103 °C" in text
     assert "limit 100 °C" in text
     assert "Site silent" in text
-    assert "Fan stopped" not in text
+    firing, _, over = text.partition('class="over"')
+    assert "Fan stopped" not in firing
+    assert "1 warning ended in the last 24 hours" in over
+    assert "Fan stopped" in over
     assert text.count("<svg") >= 6
     line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)
     assert line is not None
-    assert line[1].count("L") == 59
+    assert line[1].count("L") == 30  # two minutes a step
 
 
 async def test_a_rule_that_is_no_more_keeps_its_warnings_readable(backend: Served) -> None:
@@ -104,6 +107,25 @@ async def test_a_rule_that_is_no_more_keeps_its_warnings_readable(backend: Serve
     await backend.store_readings(tenant, [latest(1).reading])
     await backend.fire(tenant, machine(1), "lost_rule")
     assert "Lost rule" in await shown(backend, tenant)
+
+
+async def test_a_warning_is_told_of_for_a_day_after_it_ended(backend: Served) -> None:
+    tenant = await backend.tenant()
+    await backend.store_readings(tenant, [latest(1).reading])
+    await backend.fire(tenant, machine(1), resolved=True)
+    backend.now = NOW + timedelta(hours=23)
+    assert "Chip too hot" in await shown(backend, tenant)
+    backend.now = NOW + timedelta(hours=25)
+    assert "Chip too hot" not in await shown(backend, tenant)
+
+
+async def test_a_machine_that_misses_a_poll_makes_no_dent_in_the_total(backend: Served) -> None:
+    tenant = await backend.tenant()
+    polls = hour_of(2)
+    await backend.store_readings(tenant, [*hour_of(1), *polls[:20], *polls[21:]])
+    line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', await shown(backend, tenant))
+    assert line is not None
+    assert len({point.split()[1] for point in line[1].split("L")}) == 1
 
 
 async def test_nobody_sees_anothers_farm(backend: Served) -> None:
@@ -162,15 +184,16 @@ async def test_a_young_farm_has_a_short_chart_of_fine_steps(backend: Served) -> 
     tenant = await backend.tenant()
     await backend.store_readings(tenant, [latest(1, age_s=5 * n).reading for n in range(12)])
     text = await shown(backend, tenant)
-    assert "Last 55 s" in text
+    assert "Last 1 min" in text
     line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)
     assert line is not None
-    assert line[1].count("L") == 11
+    assert line[1].count("L") == 6
 
 
 async def test_a_chart_ends_where_every_machine_has_reported(backend: Served) -> None:
     """The newest poll is still arriving: counting it would show a farm that halved."""
     tenant = await backend.tenant()
+    backend.now = NOW + timedelta(seconds=30)
     await backend.store_readings(tenant, [*hour_of(1), *hour_of(2)[1:]])
     text = await shown(backend, tenant)
     line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)

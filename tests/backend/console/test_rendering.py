@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -166,6 +167,27 @@ def test_a_hundred_offline_machines_are_one_warning_with_a_few_names() -> None:
     page = rendered(machines, [alarm(n, "machine_offline", "warning") for n in range(100)])
     assert len(page.all("li", "trouble")) == 1
     assert "and 92 more" in page.text
+
+
+def test_warnings_that_are_over_are_told_with_their_length_and_count_for_nothing() -> None:
+    ended = [
+        alarm(1, title=f"Trouble {n}", since=NOW - timedelta(hours=2), ended=NOW - timedelta(minutes=n))
+        for n in range(30)
+    ]
+    page = rendered([latest(1)], ended)
+    assert "30 warnings ended in the last 24 hours" in page.text
+    assert page.text.index("Trouble 0 ") < page.text.index("Trouble 19 ")
+    assert "Trouble 20" not in page.text
+    assert "and older ones" in page.text
+    assert "1 h 59 min" in page.text.replace("\u202f", " ")
+    assert page.all("li", "trouble") == []
+    (title,) = page.all("h1")
+    assert title["data-summary"] == "1 of 1 machines hashing. Warnings: none."
+
+
+def test_more_warnings_than_are_looked_up_are_not_counted_wrongly() -> None:
+    page = rendered([latest(1)], [alarm(1, ended=NOW) for _ in range(100)])
+    assert "100 or more warnings ended" in page.text
 
 
 def test_a_large_farm_shows_its_worst_rows_and_says_how_many_more() -> None:
