@@ -178,7 +178,7 @@ class AsicRsMiner:
             hashrate_ths=hashrate_ths,
             expected_ths=positive(_ths(data.expected_hashrate)),
             power_w=positive(data.wattage),
-            uptime_s=data.uptime.total_seconds() if data.uptime is not None else None,
+            uptime_s=_uptime_s(data),
             inlet_temp_c=air_c(data.fluid_temperature),
             outlet_temp_c=air_c(data.outlet_fluid_temperature),
             fans_rpm=tuple(rpm for fan in fans if (rpm := count(fan.rpm)) is not None) or None,
@@ -218,6 +218,13 @@ class AsicRsMiner:
 
 def _ths(rate: HashRate | None) -> float | None:
     return ths(rate.value, rate.unit.value) if rate is not None else None
+
+
+def _uptime_s(data: MinerData) -> float | None:
+    try:
+        return data.uptime.total_seconds() if data.uptime is not None else None
+    except (ValueError, OverflowError):  # 9e18 s fit into Rust's duration and not into Python's
+        return None
 
 
 def _board(board: BoardData, make: str | None) -> RawBoard:

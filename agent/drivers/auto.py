@@ -1,7 +1,8 @@
 """asic-rs where it knows the machine, pyasic elsewhere.
 
 A machine stays with the driver that found it: the two disagree (one Avalon: 184 against 197 TH/s), and a series
-must not jump because a page was slow. Found again at its address, it is found by the same driver if that can.
+must not jump because a page was slow. Found again at its address, it is found by the same driver; another one gets
+an address only for a machine that shows by its MAC or serial number who it is.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ class Auto:
 
     def __init__(self, *drivers: Driver) -> None:
         self._drivers = drivers
-        self._found_by: dict[str, Driver] = {}
+        self._found_by: dict[str, Driver] = {}  # address → driver
 
     def remember(self, address: str, driver: str) -> None:
-        """Which driver read the machine at an address before, as `Facts.driver` named it: it goes first."""
+        """Which driver read the machine at an address before, as `Facts.driver` names it."""
         for candidate in self._drivers:
             if driver.split(" ")[0] in (candidate.name, f"py{candidate.name}"):
                 self._found_by[address] = candidate
@@ -34,16 +35,19 @@ class Auto:
     async def find(self, address: str) -> Miner | None:
         before = self._found_by.get(address)
         order = sorted(self._drivers, key=lambda driver: driver is not before)
-        for driver in order[:-1]:
-            try:
-                async with asyncio.timeout(_TRY_S):
-                    miner = await driver.find(address)
-            except (AgentError, TimeoutError):
+        for driver in order:
+            miner = await self._try(driver, address, is_last=driver is order[-1])
+            if miner is None:
                 continue
-            if miner is not None:
-                self._found_by[address] = driver
-                return miner
-        miner = await order[-1].find(address)
-        if miner is not None:
-            self._found_by[address] = order[-1]
-        return miner
+            if before not in (None, driver) and miner.facts.mac is None and miner.facts.serial is None:
+                return None  # most likely the machine that was there before, in a bad hour
+            self._found_by[address] = driver
+            return miner
+        return None
+
+    async def _try(self, driver: Driver, address: str, *, is_last: bool) -> Miner | None:
+        try:
+            async with asyncio.timeout(None if is_last else _TRY_S):
+                return await driver.find(address)
+        except (AgentError, TimeoutError):
+            return None

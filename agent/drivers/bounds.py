@@ -15,10 +15,10 @@ from typing import Any, Final
 import httpx
 
 from agent.drivers import rpc
-from agent.drivers.quiet import root_logger_kept
+from agent.drivers.quiet import imported_quietly
 from agent.errors import MinerUnreachable
 
-with root_logger_kept():
+with imported_quietly():
     from pyasic import settings
 
 _V3_PORT: Final = 4433

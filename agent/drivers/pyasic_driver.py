@@ -15,13 +15,13 @@ import asyncio
 import re
 from collections.abc import Coroutine, Iterable, Sequence
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from agent.drivers.bounds import asking
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
 from agent.drivers.pyasic_finder import ClosedWeb, Finder
-from agent.drivers.quiet import root_logger_kept
+from agent.drivers.quiet import imported_quietly
 from agent.drivers.refresh import refreshed
 from agent.drivers.rests import Rests
 from agent.errors import AgentError, BadReply, MinerUnreachable
@@ -42,7 +42,7 @@ from agent.normalise import (
 )
 from agent.reading import Facts, Live, RawBoard, RawPool
 
-with root_logger_kept():
+with imported_quietly():
     from pyasic.errors import APIError
 
 _LIVE: Final = ("hashrate", "hashboards", "wattage", "fans", "env_temp", "errors", "uptime", "is_mining", "pools")
@@ -80,7 +80,7 @@ class PyasicMiner:
     def __init__(self, address: str, known: Any) -> None:
         self._known = known
         self._rests = Rests()  # of fields, and of the web page
-        self._by_port, self._by_web = _split(known, _LIVE)
+        self._live, self._static = _split(known, _LIVE), _split(known, _STATIC)
         boards, chips = count(known.expected_hashboards), count(known.expected_chips)
         make = make_name(str(known.make)) if known.make is not None else None
         self._own = OwnRead(address, make)
@@ -104,10 +104,9 @@ class PyasicMiner:
         failed: set[str] = set()
         async with asyncio.TaskGroup() as group:
             own = group.create_task(self._own.read(), name="own read")
-            web = group.create_task(self._gather_web(failed), name="web read")
-            port = group.create_task(_or_error(self._gather(self._by_port, failed)), name="port read")
-        data, error = port.result()
-        live = complete(self._understand(data | web.result()), own.result())
+            asked = group.create_task(self._gather_all(self._live, failed), name="pyasic read")
+        data, error = asked.result()
+        live = complete(self._understand(data), own.result())
         if said_nothing(live):
             raise error or MinerUnreachable("no hashrate and no uptime")
         for name in (*_LIVE, _WEB):  # of a machine that says nothing at all no field is to blame
@@ -118,12 +117,14 @@ class PyasicMiner:
         return live
 
     async def refresh(self) -> Facts:
-        data = await self._gather(_STATIC, set())
-        expected_ths = _ths(data.get("expected_hashrate"))
-        if all(value is None for value in (*(data.get(name) for name in ("mac", "fw_ver", "hostname")), expected_ths)):
-            raise MinerUnreachable("no firmware, MAC, host name or expected hashrate")
-        self._own.reconsider()
         self._rests.clear()
+        failed: set[str] = set()
+        data, error = await self._gather_all(self._static, failed)
+        if not data.keys() & {"mac", "fw_ver", "hostname", "expected_hashrate"}:
+            raise error or MinerUnreachable("no firmware, MAC, host name or expected hashrate")
+        if _WEB in failed:
+            self._rests.failed(_WEB)
+        self._own.reconsider()
         family, release = str(self._known.firmware or ""), text(data.get("fw_ver"))
         self._facts = refreshed(
             self._facts,
@@ -131,17 +132,25 @@ class PyasicMiner:
             mac=text(data.get("mac")),
             serial=text(data.get("serial_number")),
             hostname=text(data.get("hostname")),
-            expected_ths=positive(expected_ths),
+            expected_ths=positive(_ths(data.get("expected_hashrate"))),
         )
         return self._facts
 
-    async def _gather_web(self, failed: set[str]) -> dict[str, Any]:
+    async def _gather_all(self, fields: _Fields, failed: set[str]) -> tuple[dict[str, Any], AgentError | None]:
+        """What could be had of the fields, and what went wrong at port 4028: the page may still know something."""
+        async with asyncio.TaskGroup() as group:
+            web = group.create_task(self._gather_web(fields, failed), name="web read")
+            port = group.create_task(_or_error(self._gather(fields.by_port, failed)), name="port read")
+        data, error = port.result()
+        return data | web.result(), error
+
+    async def _gather_web(self, fields: _Fields, failed: set[str]) -> dict[str, Any]:
         """What comes by the web page, for at most `_WEB_S` when the other port has something to say as well."""
-        if not self._by_web or _WEB in self._rests:
+        if not fields.by_web or _WEB in self._rests:
             return {}
         try:
-            async with asyncio.timeout(_WEB_S if self._by_port else None):
-                return await self._gather(self._by_web, failed)
+            async with asyncio.timeout(_WEB_S if fields.by_port else None):
+                return await self._gather(fields.by_web, failed)
         except (TimeoutError, BadReply, MinerUnreachable):
             failed.add(_WEB)
             return {}
@@ -211,18 +220,24 @@ async def _or_error(gathering: Coroutine[Any, Any, dict[str, Any]]) -> tuple[dic
         return {}, error
 
 
-def _split(known: Any, fields: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields that come by port 4028 alone, and those that (may) need the web page. All are of one kind when
-    there is no page, or one that fails at once."""
+class _Fields(NamedTuple):
+    """The fields that come by port 4028 alone, and those that (may) need the web page."""
+
+    by_port: tuple[str, ...]
+    by_web: tuple[str, ...]
+
+
+def _split(known: Any, fields: Sequence[str]) -> _Fields:
+    """All are of one kind when there is no page, or one that fails at once."""
     if known.web is None or isinstance(known.web, ClosedWeb):
-        return tuple(fields), ()
+        return _Fields(tuple(fields), ())
     sources = {field: getattr(known.data_locations, field).kwargs for field in fields}
     by_port = tuple(
         field
         for field, commands in sources.items()
         if commands and all(type(command).__name__ == "RPCAPICommand" for command in commands)
     )
-    return by_port, tuple(field for field in fields if field not in by_port)
+    return _Fields(by_port, tuple(field for field in fields if field not in by_port))
 
 
 def _ths(rate: Any) -> float | None:

@@ -15,11 +15,11 @@ from typing import Any, Final
 from agent.drivers import rpc
 from agent.drivers.bounds import asking, bound_rpc, bound_web
 from agent.drivers.logins import Login, Logins
-from agent.drivers.quiet import hush, root_logger_kept
+from agent.drivers.quiet import hush, imported_quietly
 from agent.errors import AgentError
 from agent.normalise import slug
 
-with root_logger_kept():
+with imported_quietly():
     from pyasic.errors import APIError
     from pyasic.miners import factory
 

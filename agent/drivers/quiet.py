@@ -46,12 +46,14 @@ def hush() -> None:
 
 
 @contextmanager
-def root_logger_kept() -> Iterator[None]:
-    """Undo what an import does to the root logger's handlers and level."""
+def imported_quietly() -> Iterator[None]:
+    """Undo what an import within does to the root logger; keep its deprecation warnings from the screen."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -1,0 +1,1 @@
+"""Drivers against machines that answer on real sockets."""
