@@ -181,7 +181,8 @@ def _listening(settings: BackendSettings) -> Iterator[socket.socket]:
     try:
         listening = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise Misconfigured(f"listen: {host} port {port} cannot be used ({error.strerror or error})") from error
+        reason = os.strerror(error.errno) if error.errno is not None else str(error)  # strerror's own has more
+        raise Misconfigured(f"listen: {host} port {port} cannot be used ({reason})") from error
     with listening:
         yield listening
 

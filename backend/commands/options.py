@@ -67,7 +67,10 @@ def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Await
 
     async def run() -> T:
         settings.make_data_dir()
-        database = Database(settings.registry_url)
+        try:
+            database = Database(settings.registry_url)
+        except ValueError as error:
+            raise Misconfigured(f"registry.url: {error}") from error
         try:
             await database.migrate()
             async with database.begin() as session:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 WAIT_S: Final = 30.0
@@ -35,11 +36,14 @@ class Database:
     """Where accounts, members, sites, tokens, warnings and the outbox are.
 
     `url` is `sqlite:////absolute/path` or `postgresql://user:password@host/name`. Opening is lazy. Raises
-    `ValueError` for another kind of database; the message does not repeat the URL, which holds a password.
+    `ValueError` for what is neither; the message does not repeat the URL, which holds a password.
     """
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise ValueError("this is no URL of a database") from error
         kind = parsed.get_backend_name()
         if kind not in _DRIVERS:
             raise ValueError(f"the registry is sqlite or postgresql, not {kind}")

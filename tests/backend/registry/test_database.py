@@ -144,6 +144,12 @@ def test_the_file_is_for_nobody_else_to_read(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_what_is_no_url_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ValueError, match="no URL of a database") as refused:
+        Database("sentinel")
+    assert "sentinel" not in str(refused.value)
+
+
 def test_another_kind_of_database_is_refused_without_repeating_the_password() -> None:
     with pytest.raises(ValueError, match="not mysql") as refused:
         Database("mysql://user:sentinel@db.example.com/itsminer")
