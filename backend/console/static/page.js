@@ -12,6 +12,7 @@
   let token = null;
   let etag = null; // of what is shown
   let shownView = null; // the query that `etag` belongs to
+  let shownTitle = "ItsMiner"; // of the tab, while there is a connection
   let heardAt = null; // when the server last answered
   let lostAt = null;
   let failures = 0;
@@ -24,7 +25,7 @@
   function takeToken() {
     const match = /[#&]token=([^&]+)/.exec(location.hash);
     if (match) {
-      sessionStorage.setItem(KEY, decodeURIComponent(match[1]));
+      sessionStorage.setItem(KEY, match[1]); // of letters that need no decoding
       history.replaceState(null, "", location.pathname + location.search); // out of the address and the history
     }
     return sessionStorage.getItem(KEY);
@@ -33,6 +34,7 @@
   function askForToken(why) {
     stop();
     token = etag = heardAt = lostAt = null;
+    document.title = shownTitle = "ItsMiner";
     sessionStorage.removeItem(KEY);
     farm.replaceChildren();
     lost.hidden = true;
@@ -62,6 +64,7 @@
     if (!token) return askForToken("");
     ask.hidden = true;
     find("forget").hidden = false;
+    etag = null;
     failures = 0;
     load();
   }
@@ -144,7 +147,7 @@
     const summary = farm.querySelector("[data-summary]");
     const words = summary ? summary.dataset.summary : "";
     if (said.textContent !== words) said.textContent = words; // read aloud only when it changed
-    document.title = (summary && summary.dataset.title) || "ItsMiner";
+    shownTitle = (summary && summary.dataset.title) || "ItsMiner";
   }
 
   function connected() {
@@ -153,6 +156,7 @@
     failures = 0;
     lost.hidden = true;
     farm.classList.remove("stale");
+    document.title = shownTitle;
     tick();
   }
 
