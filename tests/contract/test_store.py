@@ -16,9 +16,11 @@ from backend.store.embedded import EmbeddedStore
 from backend.store.metrics import METRICS
 from backend.store.protocol import Aggregate, Series, SeriesQuery, Store, TooManyPoints
 from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine, reading
+from tests.fakes import influx
 
 ENGINES: dict[str, Callable[[Path], Store]] = {
     "embedded": EmbeddedStore,
+    "influx": influx.store,
 }
 A = AccountId("acc_a")
 B = AccountId("acc_b")

@@ -1,0 +1,1 @@
+"""Stand-ins for servers, each as thin as can be over something real."""
