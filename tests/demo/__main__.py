@@ -52,7 +52,7 @@ async def _demo(folder: Path, seconds: float | None, machines: int) -> dict[str,
             "machines": len(last.machines),
             "readings": last.readings,
             "warnings_fired": len(last.warnings),
-            "warnings_resolved": sum(w["resolved_at"] is not None for w in last.warnings),
+            "warnings_resolved": sum(w.get("resolved_at") is not None for w in last.warnings),
             "emails": len(here.mail.raw),
             "sms": len(here.sms.raw),
             "identifiers_leaked": len(leaked),
@@ -74,7 +74,7 @@ async def _watch(here: World, console: Console, url: str, seconds: float | None)
                 live.update(screen(last, url, seconds), refresh=True)
                 await _pause(enough, 0.5)
         return last
-    console.print(f"Page: {url}")
+    console.print(f"Page: {url}", soft_wrap=True)
     while not enough.is_set() and (seconds is None or time.monotonic() - start < seconds):
         seen, last = last, await look(here, time.monotonic() - start)
         _tell(console, seen, last)
@@ -92,15 +92,15 @@ async def _pause(enough: asyncio.Event, seconds: float) -> None:
 
 def _tell(console: Console, seen: Snapshot, now: Snapshot) -> None:
     """Without a terminal: a line when something changed."""
-    before = {w["id"]: w["resolved_at"] is not None for w in seen.warnings}
+    before = {w["id"]: w.get("resolved_at") is not None for w in seen.warnings}
     if seen.states != now.states:
         counts = ", ".join(f"{count} {state}" for state, count in sorted(now.states.items()))
         console.print(f"{now.elapsed_s:4.0f} s  {counts}; {now.total('hashrate_ths') / 1000:.2f} PH/s", highlight=False)
     for warning in reversed(now.warnings):
-        over = warning["resolved_at"] is not None
+        over = warning.get("resolved_at") is not None
         if before.get(warning["id"]) != over:
             word = "resolved" if over else "fires"
-            where = warning["machine"] or "the site"
+            where = warning.get("machine") or "the site"
             console.print(f"{now.elapsed_s:4.0f} s  {warning['rule']} {word}: {where}", highlight=False)
     for channel, line in now.messages[len(seen.messages) :]:
         console.print(f"{now.elapsed_s:4.0f} s  {channel}: {line}", highlight=False)

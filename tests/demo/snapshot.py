@@ -27,7 +27,7 @@ class Snapshot:
     @property
     def firing(self) -> dict[str, dict[str, Any]]:
         """The firing warning of each machine (the gravest)."""
-        active = [w for w in self.warnings if w["resolved_at"] is None and w["machine"]]
+        active = [w for w in self.warnings if w.get("resolved_at") is None and w.get("machine")]
         return {w["machine"]: w for w in sorted(active, key=lambda w: w["severity"] == "critical")}
 
     def total(self, name: str) -> float:

@@ -62,7 +62,7 @@ def _farm(snapshot: Snapshot) -> RenderableType:
 
 def _totals(snapshot: Snapshot) -> RenderableType:
     hashrate, power = snapshot.total("hashrate_ths"), snapshot.total("power_w")
-    hottest = max((m["chip_temp_c"] or 0 for m in snapshot.machines), default=0)
+    hottest = max((m.get("chip_temp_c") or 0 for m in snapshot.machines), default=0)
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column(justify="right")
@@ -72,7 +72,7 @@ def _totals(snapshot: Snapshot) -> RenderableType:
         ("power", f"{power / 1000:.0f} kW"),
         ("hottest chip", f"{hottest:.0f} °C"),
         ("readings stored", f"{snapshot.readings:,}"),
-        ("warnings now", str(len([w for w in snapshot.warnings if w["resolved_at"] is None]))),
+        ("warnings now", str(len([w for w in snapshot.warnings if w.get("resolved_at") is None]))),
     ):
         table.add_row(name, value)
     return Panel(Group(table, Text(""), Text(_bars(snapshot.hashrate_ths[-30:]), style="green")), title="now")
@@ -87,13 +87,13 @@ def _warnings(snapshot: Snapshot) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False)
     for column in ("", "what", "machine", "model", "since", "value"):
         table.add_column(column, no_wrap=True)
-    for warning in sorted(snapshot.warnings, key=lambda w: w["resolved_at"] is not None):
-        over = warning["resolved_at"] is not None
+    for warning in sorted(snapshot.warnings, key=lambda w: w.get("resolved_at") is not None):
+        over = warning.get("resolved_at") is not None
         style = "dim" if over else ("red" if warning["severity"] == "critical" else "yellow")
-        value = "" if warning["value"] is None else f"{warning['value']:.0f}"
+        value = "" if warning.get("value") is None else f"{warning['value']:.0f}"
         table.add_row(
             "resolved" if over else warning["severity"], warning["rule"].replace("_", " "),
-            warning["machine"] or "the site", warning["model"] or "", warning["since"][11:19], value, style=style,
+            warning.get("machine") or "the site", warning.get("model") or "", warning["since"][11:19], value, style=style,
         )  # fmt: skip
     return Panel(table, title="warnings", border_style="yellow")
 

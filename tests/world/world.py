@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,13 +92,14 @@ class World:
     async def start_backend(self) -> None:
         """Start the backend (again, on the same port) and wait until it is healthy."""
         if not self.backend_config.exists():
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                self._port = probe.getsockname()[1]  # known before the start: messages carry links to it
             (self.folder / "sms.token").write_text("not-a-secret")
             self._write_backend_config()
         self.backend = Program(
             "backend", "serve", "--config", str(self.backend_config), log=self.folder / "backend.log"
         )
         await self.backend.start()
-        self._port = self._port or int(await self.backend.until(self._said_port))
 
         async def healthy() -> bool | None:
             try:
@@ -108,17 +110,11 @@ class World:
 
         await self.backend.until(healthy)
 
-    async def _said_port(self) -> str | None:
-        for line in (self.folder / "backend.log").read_text().splitlines():
-            if "backend.listening" in line:
-                return line.rsplit("127.0.0.1:", 1)[1].split("/")[0].split()[0].strip('"')
-        return None
-
     def _write_backend_config(self) -> None:
         self.backend_config.write_text(
             f"""
 data_dir = "{self.folder / "backend"}"
-public_url = "{self.backend_url if self._port else "http://127.0.0.1"}"
+public_url = "{self.backend_url}"
 region = "eu"
 [listen]
 host = "127.0.0.1"

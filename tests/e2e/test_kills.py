@@ -1,0 +1,118 @@
+"""kill -9 in mid-flight: what the spool took arrives, and arrives once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import zstandard
+
+from agent.wire import decode
+from tests.e2e.waiting import until
+from tests.loopback import take
+from tests.world.world import World
+
+pytestmark = pytest.mark.timeout(240)
+
+
+class SpoolWatch:
+    """Notes the id of every batch that was in the spool, acknowledged or not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.ids: set[str] = set()
+
+    async def count(self) -> int:
+        return len(self.ids)
+
+    async def run(self) -> None:
+        seen: set[str] = set()
+        while True:
+            for path in self._folder.glob("*.batch"):
+                if path.name not in seen:
+                    try:
+                        data = path.read_bytes()
+                    except FileNotFoundError:
+                        continue  # acknowledged in this moment
+                    self.ids.add(str(decode(zstandard.decompress(data)).id))
+                    seen.add(path.name)
+            await asyncio.sleep(0.005)
+
+
+def stored(here: World) -> tuple[set[str], Counter[tuple[Any, ...]]]:
+    """Batch ids and how often each (machine, time) is in the store. Only while the backend is down."""
+    (path,) = (here.folder / "backend").rglob("hot.duckdb")
+    with duckdb.connect(str(path)) as database:
+        ids = {str(row[0]) for row in database.execute("SELECT id FROM batches").fetchall()}
+        readings = Counter(database.execute("SELECT machine, time FROM readings").fetchall())
+    return ids, readings
+
+
+async def _run(here: World, machines: int) -> None:
+    await here.start_farm("--mix", f"whatsminer:{machines}", "--base", take(machines)[0])
+    await here.enrol()
+    await here.start_agent()
+
+
+async def _drained(here: World) -> None:
+    async def waiting() -> int:
+        return len(list((here.folder / "agent" / "spool").glob("*.batch")))
+
+    await until(waiting, lambda count: count == 0)
+
+
+async def test_killing_the_agent_at_any_moment_loses_and_doubles_nothing_spooled(here: World) -> None:
+    chance = random.Random(7)
+    await _run(here, machines=8)
+    watch = SpoolWatch(here.folder / "agent" / "spool")
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch.run(), name="watch the spool")
+        for _ in range(6):
+            before = len(watch.ids)
+            await until(watch.count, lambda count, before=before: count > before)
+            await asyncio.sleep(chance.random() * 2)  # anywhere between a poll, a write and an answer
+            await here.agent.kill()
+            await here.start_agent()
+        before = len(watch.ids)
+        await until(watch.count, lambda count: count > before)
+        await _drained(here)
+        await here.agent.stop()
+        watching.cancel()
+    await here.backend.stop()
+    ids, readings = stored(here)
+    assert len(watch.ids) >= 7
+    assert watch.ids - ids == set()
+    assert [place for place, count in readings.items() if count > 1] == []
+
+
+async def test_killing_the_backend_and_losing_its_answers_loses_and_doubles_nothing(here: World) -> None:
+    chance = random.Random(11)
+    await _run(here, machines=8)
+    assert here.wire is not None
+    watch = SpoolWatch(here.folder / "agent" / "spool")
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watch.run(), name="watch the spool")
+        for turn in range(6):
+            before = len(watch.ids)
+            here.wire.cut_answers = turn % 2 == 0
+            await until(watch.count, lambda count, before=before: count > before)
+            await asyncio.sleep(chance.random() * 1.5)
+            await here.backend.kill()
+            await here.start_backend()
+            here.wire.cut_answers = False
+        await _drained(here)
+        await here.agent.stop()
+        await _drained(here)
+        watching.cancel()
+    fired = await here.get("/v1/warnings", state="all")
+    assert fired["warnings"] == []  # a farm in order, and a backend that was away only for moments
+    await here.backend.stop()
+    ids, readings = stored(here)
+    assert len(watch.ids) >= 6
+    assert watch.ids - ids == set()
+    assert [place for place, count in readings.items() if count > 1] == []
