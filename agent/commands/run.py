@@ -42,7 +42,7 @@ def check_config(file: Path) -> None:
     """Check a settings FILE: say what to change (exit code 1), or what is in effect."""
     with complaining():
         settings = load(file)
-        faults = list(_faults(settings))
+        faults = _faults(settings)
         if faults:
             raise Misconfigured("\n".join(f"{file}: {fault}" for fault in faults))
     for name, value in _effective(settings):
@@ -64,7 +64,7 @@ def _check_ready(settings: AgentSettings, config: Path | None) -> None:
     if not state.enrolment.exists():
         raise Misconfigured(f"this site is not enrolled yet; run: {_enroll_command(config)}")
     Keyring.load(state.key)
-    faults = list(_faults(settings))
+    faults = _faults(settings)
     if faults:
         raise Misconfigured("\n".join(f"{config or DEFAULT_FILE}: {fault}" for fault in faults))
 
@@ -75,6 +75,12 @@ def _faults(settings: AgentSettings) -> list[str]:
     for credential in settings.credentials:
         try:
             credential.password()
+        except Misconfigured as error:
+            found.append(str(error))
+    for login in settings.ssh:
+        try:
+            login.password()
+            login.key()
         except Misconfigured as error:
             found.append(str(error))
     try:
@@ -94,6 +100,10 @@ def _effective(settings: AgentSettings) -> list[tuple[str, object]]:
     lines += [
         ("credentials", f"{one.username} on {one.make}, password from {one.password_file}")
         for one in settings.credentials
+    ]
+    lines += [
+        ("ssh", f"{one.username} on {one.make}, by {one.key_file or one.password_file or 'no password'}")
+        for one in settings.ssh
     ]
     return lines
 

@@ -57,11 +57,13 @@ class TestCheckConfig:
     def test_shows_what_is_in_effect_and_no_secret(self, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text("hunter2")
         more = '[[credentials]]\nmake = "Antminer"\nusername = "root"\npassword_file = "secret"\n'
+        more += '[[ssh]]\nmake = "Whatsminer"\nusername = "admin"\n'
         result = itsminer_agent("check-config", write(tmp_path, "10.0.0.0/24", more=more))
         assert result.exit_code == 0
         assert "poll.interval_s = 1.0" in result.output
         assert "254 addresses to look at" in result.output
         assert f"root on Antminer, password from {tmp_path / 'secret'}" in result.output
+        assert "admin on Whatsminer, by no password" in result.output
         assert "hunter2" not in result.output
         assert f"itsminer-agent enroll --config {tmp_path / 'agent.toml'} --backend" in result.output
 
@@ -79,6 +81,10 @@ class TestCheckConfig:
                 "[network]\nranges = ['10.0.0.1']\n"
                 "[[credentials]]\nmake = 'Antminer'\nusername = 'r'\npassword_file = 'no'\n",
                 "credentials of Antminer: cannot read",
+            ),
+            (
+                "[network]\nranges = ['10.0.0.1']\n[[ssh]]\nmake = 'Antminer'\nusername = 'r'\nkey_file = 'no'\n",
+                "ssh of Antminer: cannot read",
             ),
         ],
     )
