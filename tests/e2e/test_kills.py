@@ -27,8 +27,14 @@ class SpoolWatch:
         self._folder = folder
         self.ids: set[str] = set()
 
-    async def count(self) -> int:
-        return len(self.ids)
+    async def grow(self) -> None:
+        """Wait for a batch that was not there before."""
+        before = len(self.ids)
+
+        async def count() -> int:
+            return len(self.ids)
+
+        await until(count, lambda now: now > before)
 
     async def run(self) -> None:
         seen: set[str] = set()
@@ -73,13 +79,11 @@ async def test_killing_the_agent_at_any_moment_loses_and_doubles_nothing_spooled
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch.run(), name="watch the spool")
         for _ in range(6):
-            before = len(watch.ids)
-            await until(watch.count, lambda count, before=before: count > before)
+            await watch.grow()
             await asyncio.sleep(chance.random() * 2)  # anywhere between a poll, a write and an answer
             await here.agent.kill()
             await here.start_agent()
-        before = len(watch.ids)
-        await until(watch.count, lambda count: count > before)
+        await watch.grow()
         await _drained(here)
         await here.agent.stop()
         watching.cancel()
@@ -98,9 +102,8 @@ async def test_killing_the_backend_and_losing_its_answers_loses_and_doubles_noth
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch.run(), name="watch the spool")
         for turn in range(6):
-            before = len(watch.ids)
             here.wire.cut_answers = turn % 2 == 0
-            await until(watch.count, lambda count, before=before: count > before)
+            await watch.grow()
             await asyncio.sleep(chance.random() * 1.5)
             await here.backend.kill()
             await here.start_backend()
