@@ -101,15 +101,22 @@ async def discover(
             looked_at()
 
     async def look_at_all() -> None:
-        async with asyncio.TaskGroup() as group:
-            for number in range(min(_KNOCKING, len(addresses))):
-                group.create_task(look(), name=f"discover {number}")
-        found.put_nowait(None)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(_KNOCKING, len(addresses))):
+                    group.create_task(look(), name=f"discover {number}")
+        finally:
+            found.put_nowait(None)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(look_at_all(), name="discover")
+    # No TaskGroup here: it would wrap the GeneratorExit of whoever stops early. The task is joined below.
+    search = asyncio.create_task(look_at_all(), name="discover")
+    try:
         while (miner := await found.get()) is not None:
             yield miner
+        await search
+    finally:
+        search.cancel()
+        await asyncio.wait([search])
 
 
 async def _is_anything(address: str, pace: Pace) -> bool:

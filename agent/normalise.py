@@ -146,8 +146,8 @@ def model_name(name: str | None, make: str | None) -> str | None:
     found = text(name)
     if found is None:
         return None
-    for maker in (make, *(key for key, value in _MAKES.items() if value == make)):
-        if maker and found.lower().startswith(maker.lower()) and len(found) > len(maker):
+    for maker in sorted((key for key, value in _MAKES.items() if value == make), key=len, reverse=True):
+        if found.lower().startswith(maker) and len(found) > len(maker):
             found = found[len(maker) :].strip(" -_")
             break
     found = re.sub(r"(?<=\S)Plus(?![a-z])", "+", found)

@@ -7,8 +7,8 @@
 - A machine that failed is knocked at first, outside those places; one that does not answer costs no more than
   that and is unreachable in that interval. It is read in the first interval in which it answers again. One that
   answers and then eats up the deadline is read after ever longer times, up to 5 minutes.
-- A machine is never asked twice at a time. One that has not been finished with when its next turn comes has no
-  reading in that interval: we were late, it was not unreachable.
+- A machine is never asked twice at a time, and each turn is over before the next. A machine that found no place in
+  its turn has no reading in that interval: we were late, it was not unreachable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import asyncio
 import hashlib
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -41,8 +42,9 @@ _OTHER_FILES: Final = 256
 _BACKOFF_MAX_S: Final = 300.0
 _REFRESH_S: Final = 86_400.0
 _REFRESH_AGAIN_S: Final = 3_600.0
-_DEADLINE_SHARE: Final = 0.8
-"""Of the interval, at most: a read that fails is over before the machine's next turn."""
+_KNOCK_SHARE: Final = 0.25
+_TURN_SHARE: Final = 0.8
+"""Of the interval, for all that is done with a machine: a turn that fails is over before the next begins."""
 
 log = structlog.get_logger()
 
@@ -53,7 +55,7 @@ class Counts:
 
     readings: int = 0
     failures: int = 0  # of them, without an answer
-    late: int = 0  # turns left out because the one before was not over
+    late: int = 0  # turns without a reading, because there was no place for them
 
 
 @dataclass(slots=True, eq=False)
@@ -94,7 +96,9 @@ class Poller:
         self._sink = sink
         self._clock = clock
         self._interval_s = interval_s
-        self._deadline_s = min(deadline_s, _DEADLINE_SHARE * interval_s)
+        self._deadline_s = deadline_s
+        self._needs_s = min(deadline_s, _TURN_SHARE * interval_s / 2)  # a read that begins with less is not fair
+        self._knock_s = min(_KNOCK_S, _KNOCK_SHARE * interval_s)
         self._concurrency = concurrency
         self._name_of = name_of
         self._entries: dict[str, _Entry] = {}  # by address
@@ -128,8 +132,8 @@ class Poller:
         now_s = asyncio.get_running_loop().time()
         entry = _Entry(miner, share * self._interval_s, refresh_at_s=now_s + _REFRESH_S * (0.5 + share / 2))
         self._entries[facts.address] = entry
-        now = self._clock().timestamp()
-        self._schedule(entry, now + (entry.phase_s - now) % self._interval_s)
+        time_s = self._clock().timestamp()
+        self._schedule(entry, time_s + (entry.phase_s - time_s) % self._interval_s)
         self._stirred.set()
 
     def remove(self, address: str) -> None:
@@ -193,8 +197,12 @@ class Poller:
         group.create_task(self._turn(entry, datetime.fromtimestamp(grid_s, UTC), places), name="poll")
 
     async def _turn(self, entry: _Entry, time: datetime, places: _Places) -> None:
+        ends_s = asyncio.get_running_loop().time() + _TURN_SHARE * self._interval_s
         try:
-            live, read_ms = await self._look(entry, places)
+            live, read_ms = await self._look(entry, places, ends_s)
+        except _NoPlace:
+            self.counts.late += 1
+            return
         finally:
             entry.is_busy = False
         if entry.is_removed:
@@ -203,31 +211,29 @@ class Poller:
         self.counts.failures += live is None
         self._sink(RawReading(time=time, facts=entry.miner.facts, live=live, read_ms=read_ms))
 
-    async def _look(self, entry: _Entry, places: _Places) -> tuple[Live | None, float | None]:
-        """Read a machine, in the place that it belongs to; None and None when it does not answer."""
-        if not entry.failures and not places.usual.locked():
-            async with places.usual:
-                return await self._read(entry)
-        async with places.knocks:
-            answers = await speaks(entry.miner.facts.address, _KNOCK_S)
-        if not answers:
-            self._failed(entry, "no answer")
-            entry.not_before_s = 0.0  # as soon as it speaks again it is read
-            return None, None
+    async def _look(self, entry: _Entry, places: _Places, ends_s: float) -> tuple[Live | None, float | None]:
+        """Read a machine in the place that it belongs to; None and None when it does not answer."""
+        if entry.failures or places.usual.locked():
+            async with _place(places.knocks, ends_s - self._needs_s):
+                answers = await speaks(entry.miner.facts.address, self._knock_s)
+            if not answers:
+                self._failed(entry, "no answer")
+                entry.not_before_s = 0.0  # as soon as it speaks again it is read
+                return None, None
         if not entry.failures:
-            async with places.usual:
-                return await self._read(entry)
+            async with _place(places.usual, ends_s - self._needs_s):
+                return await self._read(entry, ends_s)
         if places.doubtful.locked() or asyncio.get_running_loop().time() < entry.not_before_s:
             entry.failures += 1
             return None, None
         async with places.doubtful:
-            return await self._read(entry)
+            return await self._read(entry, ends_s)
 
-    async def _read(self, entry: _Entry) -> tuple[Live | None, float | None]:
+    async def _read(self, entry: _Entry, ends_s: float) -> tuple[Live | None, float | None]:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout_at(min(began_s + self._deadline_s, ends_s)):
                 live = await entry.miner.read()
         except TimeoutError:
             self._failed(entry, "deadline")
@@ -237,10 +243,9 @@ class Poller:
             self._failed(entry, f"{type(error).__name__} in the driver")
         else:
             read_ms = 1_000 * (loop.time() - began_s)
-            await self._answered(entry)
+            await self._answered(entry, ends_s)
             return live, read_ms
-        took_s = loop.time() - began_s
-        if took_s > _KNOCK_S:
+        if loop.time() - began_s > self._knock_s:
             backoff_s = min(_BACKOFF_MAX_S, self._interval_s * 2 ** min(entry.failures - 1, 16))
             entry.not_before_s = loop.time() + backoff_s * (0.8 + 0.2 * entry.phase_s / self._interval_s)
         return None, None
@@ -250,7 +255,7 @@ class Poller:
         if entry.failures == 1:
             log.info("miner.lost", machine=self._name_of(entry.miner.facts), reason=reason)
 
-    async def _answered(self, entry: _Entry) -> None:
+    async def _answered(self, entry: _Entry, ends_s: float) -> None:
         """Read its facts again when they are a day old, and when it was away: it may be another machine now."""
         now_s = asyncio.get_running_loop().time()
         if entry.failures:
@@ -260,7 +265,7 @@ class Poller:
         entry.failures, entry.not_before_s = 0, 0.0
         entry.refresh_at_s = now_s + _REFRESH_AGAIN_S
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout_at(min(now_s + self._deadline_s, ends_s)):
                 await entry.miner.refresh()
         except (AgentError, TimeoutError):
             return
@@ -274,6 +279,23 @@ class _Places:
         self.usual = asyncio.Semaphore(concurrency)
         self.doubtful = asyncio.Semaphore(max(1, concurrency // 4))
         self.knocks = asyncio.Semaphore(_KNOCKS)
+
+
+class _NoPlace(Exception):
+    """No place became free within the turn."""
+
+
+@asynccontextmanager
+async def _place(places: asyncio.Semaphore, until_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(until_s):
+            await places.acquire()
+    except TimeoutError as error:
+        raise _NoPlace from error
+    try:
+        yield
+    finally:
+        places.release()
 
 
 def _share(address: str) -> float:
