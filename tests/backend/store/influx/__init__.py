@@ -1,0 +1,1 @@
+"""The InfluxDB engine, beyond what the contract's suite asks of every engine."""
