@@ -168,7 +168,9 @@ class Agent:
             self._known.seen(raw.facts)
         try:
             self._vault.remember(raw, self._keyring, self._pools)
-            self._batcher.add(pseudonymize(raw, self._keyring, self._pools))
+            tells_pools = raw.live is not None and raw.live.pools is not None
+            last_pools = () if tells_pools else self._vault.last_pools(self._name_of(raw.facts))
+            self._batcher.add(pseudonymize(raw, self._keyring, self._pools, last_pools))
         except Exception:  # a fault in our own code that one machine brings out must not silence all the others
             log.exception("reading.lost", machine=self._name_of(raw.facts))
 

@@ -87,7 +87,7 @@ def _forms(names: Names) -> _Forms:
         elif (plain := _squeeze(address or name)) and tells(plain):
             squeezed.add(plain)
         squeezed.update(encoded(name))
-    squeezed.update(piece for name in names.pools for piece in pieces(name))
+    squeezed.update(piece for name in names.machine + names.pools for piece in pieces(name))
     return _Forms(frozenset(squeezed), tuple(addresses))
 
 
@@ -107,7 +107,7 @@ def mac_forms(mac: str) -> Iterator[str]:
 
 
 def pieces(name: str) -> Iterator[str]:
-    """The words of an account, a worker or a private host: `acme-mining` of `pool.acme-mining.example`."""
+    """The words of an account, a worker or a host: `acme-mining` of `pool.acme-mining.example`."""
     for word in re.split(r"[@.]", name):
         if len(piece := _squeeze(word)) > _SHORTEST and tells(piece):
             yield piece

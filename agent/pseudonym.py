@@ -112,14 +112,19 @@ def canonical(kind: Kind, value: str) -> str:
             return value.strip()
 
 
-def pseudonymize(raw: RawReading, keyring: Keyring, pools: PublicPools) -> Reading:
+def pseudonymize(
+    raw: RawReading, keyring: Keyring, pools: PublicPools, last_pools: tuple[RawPool, ...] = ()
+) -> Reading:
     """What may leave the site of one poll. Never raises for what a machine says.
+
+    `last_pools` are those that this machine had when it last told them. When this reading does not tell them, their
+    names are what its text is searched for; they are not sent.
 
     A value that is no number, not finite or out of the contract's bounds is missing. Text that does not fit, or
     that holds one of the machine's own names in any usual encoding, is missing.
     """
     facts, live = raw.facts, raw.live or _NO_ANSWER
-    names = _names(facts, live.pools or (), pools)
+    names = _names(facts, live.pools if live.pools is not None else last_pools, pools)
     codes = live.fault_codes or ()
     texts = (facts.make, facts.model, facts.firmware, facts.driver, live.power_mode)
     leaks = leaking(names, (*texts, *codes))
@@ -173,13 +178,14 @@ def _state(live: Live, hashrate_ths: float | None) -> State:
     return State.HASHING if hashrate_ths is None and live.is_meant_to_mine else State.IDLE
 
 
-def _names(facts: Facts, raw_pools: Iterable[RawPool], pools: PublicPools) -> Names:
+def _names(facts: Facts, raw_pools: tuple[RawPool, ...], pools: PublicPools) -> Names:
     machine = (facts.mac, facts.serial, facts.hostname, facts.address)
-    return Names(tuple(filter(None, machine)), _pool_names(tuple(raw_pools), pools))
+    return Names(tuple(filter(None, machine)), _pool_names(raw_pools, pools))
 
 
 @lru_cache(maxsize=8_192)
 def _pool_names(raw_pools: tuple[RawPool, ...], pools: PublicPools) -> tuple[str, ...]:
+    """What must not leave of a machine's pools: hosts that may not be named, users, accounts, workers."""
     found: dict[str, None] = {}
     for pool in raw_pools:
         host = canonical_host(pool.url) if pool.url else None

@@ -42,6 +42,7 @@ class MachineName(_Entry):
     model: str | None = None
     firmware: str | None = None
     workers: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
 
 
 class PlainName(_Entry):
@@ -75,11 +76,10 @@ class Vault:
             return
         self._known[machine] = seen
         facts = raw.facts
-        users = [_plain(user) for pool in seen[1] or () if (user := user_of(pool))]
+        workers, hosts = _users(seen[1] or ()), _hosts(seen[1] or ())
         before = self._entries.get(machine)
-        workers = tuple(dict.fromkeys(users))
-        if not users and isinstance(before, MachineName):
-            workers = before.workers
+        if seen[1] is None and isinstance(before, MachineName):
+            workers, hosts = before.workers, before.pools
         self._note(
             machine,
             MachineName(
@@ -91,9 +91,17 @@ class Vault:
                 model=facts.model and _plain(facts.model),
                 firmware=facts.firmware and _plain(facts.firmware),
                 workers=workers,
+                pools=hosts,
             ),
         )
         self._remember_pools(seen[1] or (), keyring, pools)
+
+    def last_pools(self, machine: str) -> tuple[RawPool, ...]:
+        """The pool hosts and users that a machine had when it last told them."""
+        entry = self._entries.get(machine)
+        if not isinstance(entry, MachineName):
+            return ()
+        return (*(RawPool(url=host) for host in entry.pools), *(RawPool(user=user) for user in entry.workers))
 
     def due(self) -> bool:
         """Whether there is something to write and the last write is `write_s` ago."""
@@ -149,6 +157,14 @@ def read(path: Path) -> dict[str, MachineName | PlainName]:
 def _store(path: Path, entries: dict[str, MachineName | PlainName]) -> None:
     names = {pseudonym: entry.model_dump(exclude_none=True) for pseudonym, entry in entries.items()}
     durable.write(path, json.dumps(names, ensure_ascii=False).encode())
+
+
+def _users(raw_pools: tuple[RawPool, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_plain(user) for pool in raw_pools if (user := user_of(pool))))
+
+
+def _hosts(raw_pools: tuple[RawPool, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_plain(host) for pool in raw_pools if pool.url and (host := canonical_host(pool.url))))
 
 
 def _plain(text: str) -> str:

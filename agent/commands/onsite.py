@@ -68,6 +68,7 @@ def _names(entry: MachineName | PlainName) -> list[tuple[str, str]]:
         ("model", entry.model),
         ("firmware", entry.firmware),
         ("worker", ", ".join(entry.workers)),
+        ("pool", ", ".join(entry.pools)),
     ]
     return [(name, value) for name, value in said if value]
 

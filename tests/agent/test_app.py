@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 from agent import app, status
 from agent.config import AgentSettings
 from agent.enrolment import State, enroll
-from agent.errors import Misconfigured
+from agent.errors import MinerUnreachable, Misconfigured
 from agent.pseudonym import pseudonymize
-from agent.reading import RawReading
+from agent.reading import Facts, Live, RawPool, RawReading
 from agent.simulator.farm import Farm
 from agent.simulator.faults import Fault
 from agent.uplink import Pacing
@@ -199,6 +199,60 @@ async def test_a_fault_of_ours_with_one_machine_does_not_silence_the_others(
     assert len({one.machine for one in readings(backend)}) == 1
 
 
+class Careless:
+    """A machine whose firmware's name holds its worker, and which answers when it is told to."""
+
+    facts = Facts(
+        address="127.254.254.253", driver="test 1", mac="02:00:5e:00:00:07", model="S19", firmware="v2-hall3x42"
+    )
+
+    def __init__(self) -> None:
+        self.answers = True
+
+    async def read(self) -> Live:
+        if not self.answers:
+            raise MinerUnreachable("told not to answer")
+        return Live(hashrate_ths=100.0, uptime_s=5.0, pools=(RawPool(url="ocean.xyz", user="acme.hall3x42"),))
+
+    async def refresh(self) -> Facts:
+        return self.facts
+
+
+async def test_a_worker_in_a_firmwares_name_does_not_leave_when_the_machine_is_down_or_the_agent_new(
+    tmp_path: Path, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Careless()
+
+    class Finds:
+        name = "test"
+
+        async def find(self, address: str) -> Careless | None:
+            return machine if machine.answers else None
+
+    async def speaks(address: str, limit_s: float) -> bool:
+        return True
+
+    async def is_anything(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(app, "engine", lambda *_, **__: Finds())
+    monkeypatch.setattr("agent.poll.speaks", speaks)
+    monkeypatch.setattr("agent.discover._is_anything", is_anything)
+    chosen = AgentSettings.model_validate(
+        {"state_dir": tmp_path / "state", "network": {"ranges": [machine.facts.address]}, **FAST}
+    )
+    await enroll(State(chosen.state_dir), backend.url, "CODE")
+    async with running(chosen):
+        await until(lambda: readings(backend))
+        machine.answers = False
+        await until(lambda: readings(backend)[-1].state is MachineState.UNREACHABLE)
+    async with running(chosen):
+        before = len(readings(backend))
+        await until(lambda: len(readings(backend)) > before)
+    assert {one.model for one in readings(backend)} == {"S19"}
+    assert {one.firmware for one in readings(backend)} == {None}
+
+
 async def test_files_that_cannot_be_written_are_told_once_and_stop_nothing(
     tmp_path: Path, backend: Backend, simulated: Simulated
 ) -> None:
@@ -235,7 +289,9 @@ async def test_machines_that_are_long_gone_are_forgotten_and_a_clock_that_is_set
     async with running(chosen, lambda: now() + later):
         await until(lambda: len({one.machine for one in readings(backend)}) == 2)
         later = timedelta(days=8)
-        await until(lambda: any(one.time > now() + timedelta(days=7) for one in readings(backend)))
+        await until(
+            lambda: len({one.machine for one in readings(backend) if one.time > now() + timedelta(days=7)}) == 2
+        )
         assert status.read(State(chosen.state_dir).status).machines.known == 2
         farm.machines[0].faults.begin(Fault.UNREACHABLE)
         await until(lambda: any(one.state is MachineState.UNREACHABLE for one in readings(backend)))

@@ -72,6 +72,7 @@ class TestReveal:
             "model:     S19 Pro",
             "firmware:  20221226",
             "worker:    acme.hall3x42",
+            "pool:      pool.acme-mining.example",
         ]
 
     @pytest.mark.parametrize(

@@ -311,6 +311,16 @@ class TestLeakGuard:
         assert reading.fault_codes == ("antminer:5",)
         assert reading.state is State.FAULT
 
+    @pytest.mark.parametrize("live", [None, Live(uptime_s=5.0, pools=None)])
+    def test_a_reading_that_does_not_tell_its_pools_is_searched_for_the_last_ones(self, live: Live | None) -> None:
+        hostile = raw(live=live, firmware="v2 hall3x42", model="S19 Acme-Mining")
+        assert sent(hostile).firmware == "v2 hall3x42"  # who would know?
+        reading = pseudonymize(hostile, KEY, POOLS, (POOL,))
+        assert (reading.firmware, reading.model, reading.pools) == (None, None, None)
+
+    def test_the_words_of_a_host_name_are_names_too(self) -> None:
+        assert sent(raw(hostname="rig7.acme-farm.lan", firmware="2.0-AcmeFarm")).firmware is None
+
     @pytest.mark.parametrize(
         "foreign",
         ["02:00:5e:99:88:77", "10.1.2.3", "fw 172.16.9.9", "joe@acme.example", "http://x.example",

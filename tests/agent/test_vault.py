@@ -53,6 +53,7 @@ async def test_every_pseudonym_that_leaves_has_its_way_back(tmp_path: Path, cloc
         sent.machine: MachineName(
             address=FACTS.address, mac=FACTS.mac, serial=FACTS.serial, hostname=FACTS.hostname, make="Antminer",
             model="S19 Pro", firmware="20221226", workers=("acme.hall3x42",),
+            pools=("pool.acme-mining.example",),
         ),
         pool.host: PlainName(kind="pool", value="pool.acme-mining.example"),
         pool.account: PlainName(kind="account", value="acme"),
@@ -77,6 +78,15 @@ async def test_a_machine_that_moved_is_known_by_its_new_address_and_keeps_its_wo
     await learnt(tmp_path / "vault.json", clock, raw(), moved)
     machines = [entry for entry in read(tmp_path / "vault.json").values() if isinstance(entry, MachineName)]
     assert [(one.address, one.workers) for one in machines] == [("192.168.17.99", ("acme.hall3x42",))]
+
+
+async def test_the_pools_that_a_machine_last_told_are_known_over_a_restart(tmp_path: Path, clock: Clock) -> None:
+    machine = KEY.pseudonym("mnr", FACTS.mac or "")
+    told = (RawPool(url="pool.acme-mining.example"), RawPool(user="acme.hall3x42"))
+    vault = await learnt(tmp_path / "vault.json", clock, raw(), raw(pools=None), raw(live=None))
+    assert vault.last_pools(machine) == told
+    assert Vault(tmp_path / "vault.json", clock).last_pools(machine) == told
+    assert vault.last_pools("mnr-0000000000000000") == ()
 
 
 async def test_it_is_written_when_something_changed_and_not_too_often(tmp_path: Path, clock: Clock) -> None:
