@@ -7,7 +7,7 @@ have arrived; after a failure that cannot have delivered it, the next claim deci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -56,15 +56,17 @@ class Claims:
         self._planner = planner
         self._settings = settings
 
-    async def next_due(self, channel: Channel) -> datetime | None:
-        """When the next message of a channel is due; None when none waits."""
+    async def next_due(self, channels: Iterable[Channel]) -> datetime | None:
+        """When the next message of these channels is due; None when none waits."""
         async with self._database.read() as session:
             ready_at = case(
                 (OutboxMessage.claimed_until > OutboxMessage.due_at, OutboxMessage.claimed_until),
                 else_=OutboxMessage.due_at,
             )
             due_at: datetime | None = await session.scalar(
-                select(func.min(ready_at)).where(_is_open(), OutboxMessage.channel == channel.value)
+                select(func.min(ready_at)).where(
+                    _is_open(), OutboxMessage.channel.in_([each.value for each in channels])
+                )
             )
             return due_at
 

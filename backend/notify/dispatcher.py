@@ -80,9 +80,9 @@ class Dispatcher:
             tasks = [group.create_task(self._drain(channel, now), name=f"drain {channel}") for channel in self._news]
         return sum(task.result() for task in tasks)
 
-    async def next_due(self, channel: Channel) -> datetime | None:
-        """When the next message of a channel is due; None when none waits."""
-        return await self._claims.next_due(channel)
+    async def next_due(self) -> datetime | None:
+        """When the next message that this dispatcher can send is due; None when none waits."""
+        return await self._claims.next_due(self._notifiers)
 
     async def run(self) -> None:
         """Send what becomes due, until cancelled. What is on its way then has `GRACE_S` to arrive and be marked."""
@@ -127,7 +127,7 @@ class Dispatcher:
             self._news[channel].clear()
             pause_s = POLL_S
             try:
-                due_at = await self._claims.next_due(channel)
+                due_at = await self._claims.next_due([channel])
                 now = self._clock()
                 if due_at is not None and due_at <= now and (claim := await self._claims.claim(channel, now=now)):
                     return claim

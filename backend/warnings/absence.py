@@ -15,8 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
-from backend.registry.database import Database
-from backend.registry.tables import Listening, RuleOverride, RuleState, Site
+from backend.registry.tables import Listening, RuleOverride, RuleState, Site, SiteWatch
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.event import Event, event_of
 from backend.warnings.overrides import Numbers, Rulebook, changed
@@ -28,20 +27,21 @@ DEAF_AFTER: Final = timedelta(minutes=2)
 _WRITE_EVERY: Final = timedelta(seconds=30)
 
 
-async def listening_since(database: Database, *, now: datetime) -> datetime:
+async def known_listening(session: AsyncSession, *, now: datetime) -> datetime | None:
+    """Since when we listen, if that was written down a moment ago; else `renew_listening` has to say."""
+    row = await session.get(Listening, 1)
+    return row.since if row is not None and now - row.until < _WRITE_EVERY else None
+
+
+async def renew_listening(session: AsyncSession, *, now: datetime) -> datetime:
     """We listen now; since when that is so without a break. Remembered in the registry: a restart is no excuse."""
-    async with database.read() as session:
-        row = await session.get(Listening, 1)
-    if row is not None and now - row.until < _WRITE_EVERY:
-        return row.since
-    async with database.begin() as session:
-        row = await session.get(Listening, 1, with_for_update=True)
-        if row is None:
-            row = await session.merge(Listening(id=1, since=now, until=now))
-        if now - row.until > DEAF_AFTER:
-            row.since = now
-        row.until = max(row.until, now)
-        return row.since
+    row = await session.get(Listening, 1, with_for_update=True)
+    if row is None:
+        row = await session.merge(Listening(id=1, since=now, until=now))
+    if now - row.until > DEAF_AFTER:
+        row.since = now
+    row.until = max(row.until, now)
+    return row.since
 
 
 async def quiet_sites(
@@ -57,11 +57,15 @@ async def quiet_sites(
         )
         shortest = await _shortest(session, changed(rule, settings.get(rule.name, {})))
         rows = await session.execute(
-            select(Site.account_id, Site.id).where(
-                Site.paused_at.is_(None), Site.last_batch_at <= now - shortest, ~known.exists()
-            )
+            select(Site.account_id, Site.id, Site.last_batch_at, SiteWatch.interval_s)
+            .outerjoin(SiteWatch, SiteWatch.site_id == Site.id)
+            .where(Site.paused_at.is_(None), Site.last_batch_at <= now - shortest, ~known.exists())
         )
-        found |= {(AccountId(account), SiteId(site)) for account, site in rows}
+        found |= {
+            (AccountId(account), SiteId(site))
+            for account, site, heard_at, interval_s in rows
+            if heard_at is not None and now - heard_at >= patience(interval_s)
+        }
     return sorted(found)
 
 
@@ -70,6 +74,11 @@ async def _shortest(session: AsyncSession, rule: Rule) -> timedelta:
     changes = await session.scalars(select(RuleOverride.numbers).where(RuleOverride.rule == rule.name))
     variants = [rule, *(changed(rule, numbers) for numbers in changes)]
     return min(limit.duration for each in variants for limit in each.limits)
+
+
+def patience(interval_s: float | None) -> timedelta:
+    """A site that polls every ten minutes is not silent after five: two of its own intervals are the least."""
+    return timedelta(seconds=2 * (interval_s or 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,10 +102,13 @@ class Engine:
     async def tick(self, *, now: datetime) -> None:
         """Look at what time alone decides. To be called every few seconds, and at least once a minute: longer breaks
         count as our own outage, during which nobody was silent."""
-        listening_since = await absence.listening_since(self._database, now=now)
         async with self._database.read() as session:
+            listening_since = await absence.known_listening(session, now=now)
             quiet = await absence.quiet_sites(session, self._catalogue, self._settings, now=now)
             ending = await upkeep.sites_to_end(session, self._catalogue)
+        if listening_since is None:
+            async with self._database.begin() as session:
+                listening_since = await absence.renew_listening(session, now=now)
         for account, site in quiet:
             await self._check_silence(account, site, listening_since, now)
         for account, site in ending:
@@ -129,6 +132,9 @@ class Engine:
                 if row is None or row.paused_at is not None or row.last_batch_at is None:
                     return
                 heard_at = max(row.last_batch_at, listening_since)
+                watch = await watch_of(session, account, site)
+                if now - heard_at < absence.patience(watch.interval_s):
+                    return
                 rulebook = Rulebook(self._catalogue, self._settings, await overrides_of(session, account), site)
                 known = await _site_states(session, site)
                 result = absence.judge_silence(rulebook, heard_at, known, now=now)

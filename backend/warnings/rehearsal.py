@@ -129,7 +129,7 @@ class _Play:
             if at in polls:
                 await self._poll(at, polls[at])
             await self._stage.engine.tick(now=self._stage.now)
-            await self._stage.dispatcher.dispatch(now=self._stage.now)
+            await self._send_due()
             for expectation in self._scenario.expectations:
                 if expectation.at == at:
                     await self._compare(expectation)
@@ -138,14 +138,15 @@ class _Play:
     async def _deliver_until(self, at: timedelta) -> None:
         """Send what becomes due before the next thing happens, each message at its time."""
         until = self._scenario.start + at
-        while (due_at := await self._next_due()) is not None and due_at < until:
+        while (due_at := await self._stage.dispatcher.next_due()) is not None and due_at < until:
             self._stage.now = max(due_at, self._stage.now)
             await self._stage.dispatcher.dispatch(now=self._stage.now)
         self._stage.now = until
 
-    async def _next_due(self) -> datetime | None:
-        times = [await self._stage.dispatcher.next_due(channel) for channel in Channel]
-        return min((time for time in times if time is not None), default=None)
+    async def _send_due(self) -> None:
+        due_at = await self._stage.dispatcher.next_due()
+        if due_at is not None and due_at <= self._stage.now:
+            await self._stage.dispatcher.dispatch(now=self._stage.now)
 
     async def _poll(self, at: timedelta, number: int) -> None:
         time = self._stage.now + self._offset
