@@ -37,5 +37,7 @@ def enroll(url: str, ca_file: Path | None, code: str, config: Path | None, state
         enrolment = asyncio.run(trade(place, url, secret, ca_file or settings.backend.ca_file, again=again))
     click.echo(f"Enrolled as {enrolment.site_name or enrolment.site} ({enrolment.site}) at {enrolment.url}.")
     click.echo(f"Keep a copy of {place.key}: without it no pseudonym can be turned back into a machine.")
+    if ca_file and ca_file != settings.backend.ca_file:
+        click.echo(f'Name the authority in the settings as well: [backend] ca_file = "{ca_file.absolute()}"')
     run = f"itsminer-agent run --config {config}" if config else "itsminer-agent run --config FILE"
     click.echo(f"Next: {run}")

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 import agent
 from agent.__main__ import main
 from tests.agent.backend import Backend, problem, serving, unpacked
+from tests.agent.certificates import self_signed
 from tests.agent.until import until
 from tests.conftest import FarmProcess
 
@@ -113,6 +114,15 @@ class TestEnroll:
         result = await asyncio.to_thread(itsminer_agent, *arguments, typed="CODE\n")
         assert result.exit_code == 0
         assert backend.enrolments[0]["code"] == "CODE"
+
+    async def test_reminds_of_the_authority_that_the_settings_do_not_name(self, tmp_path: Path) -> None:
+        authority, context = self_signed(tmp_path)
+        path = write(tmp_path, "10.0.0.1")
+        async with serving(Backend(), context) as backend:
+            arguments = ("enroll", "--backend", backend.url, "--config", path, "--ca-file", authority, "CODE")
+            result = await asyncio.to_thread(itsminer_agent, *arguments)
+        assert result.exit_code == 0
+        assert f'[backend] ca_file = "{authority}"' in result.output
 
     async def test_says_why_not(self, tmp_path: Path, backend: Backend) -> None:
         backend.answers = [problem(410, "this code expired")]
