@@ -15,6 +15,7 @@ COMMANDS = {
     "check-config": "agent.commands.run:check_config",
     "status": "agent.commands.onsite:status",
     "reveal": "agent.commands.onsite:reveal",
+    "support-bundle": "agent.commands.support:support_bundle",
     "simulate": "agent.simulator.command:simulate",
 }
 

@@ -57,6 +57,11 @@ def _is_one_word(value: str) -> bool:
     return value.islower() or value.isupper() or not re.search(r"\d", value)
 
 
+def _is_no_plate(value: str) -> bool:
+    """Serial numbers on boards and supplies are 12 and more capitals and digits, and no hexadecimal number."""
+    return len(value) < 12 or len(re.findall(r"\d", value)) < 2 or not re.search("[G-Z]", value)
+
+
 def _is_no_serial(value: str) -> bool:
     return not re.search(r"\d", value)
 
@@ -192,6 +197,7 @@ _SHAPES: Final[tuple[Callable[[str], Iterator[Found]], ...]] = (
     _matches("account", rf"{_BEFORE}(?:(?:bc1|tb1|bcrt1|ltc1|kaspa:)[0-9a-z]{{20,90}}|0x[0-9a-f]{{40}}){_AFTER}"),
     _matches("account", rf"{_BEFORE}(?-i:[123mnLMDXtA][1-9A-HJ-NP-Za-km-z]{{25,34}}){_AFTER}", keep=_is_one_word),
     _matches("machine", rf"{_BEFORE}[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}{_AFTER}"),
+    _matches("machine", rf"{_BEFORE}(?-i:[0-9A-Z]{{4,}}(?:-[0-9A-Z]{{4,}})*){_AFTER}", keep=_is_no_plate),
     # Words that say what follows.
     _matches("secret", rf"(?:pass(?:word|wd|phrase)?|pwd|psk|secret|token|(?:api|private)[ _-]?key){_IS}{_TO_A_BLANK}"),
     _matches("secret", r"""pass(?:word|wd|phrase)?[ \t]+(?:is[ \t]+(?P<value>\S+)|["'](?P<value_quoted>[^"'\n]+))"""),
