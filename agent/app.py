@@ -185,7 +185,7 @@ class Agent:
             except Exception:  # a driver's fault with one address must not end the polling of the others
                 log.exception("scan.failed")
             gc.collect()
-            gc.freeze()  # miners and libraries stay: not walking them again saves a third of a poll's CPU
+            gc.freeze()  # miners and libraries stay: they need not be walked over and over
             await self._rescan.wait()
 
     async def _scan(self) -> None:
