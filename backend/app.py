@@ -11,6 +11,7 @@ import fcntl
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
@@ -120,7 +121,7 @@ async def _tidy(database: Database, now: datetime) -> None:
 def _database(settings: BackendSettings) -> Database:
     try:
         return Database(settings.registry_url)
-    except ValueError as error:
+    except (ValueError, sqlite3.Error, OSError) as error:
         raise Misconfigured(f"registry.url: {error}") from error
 
 

@@ -6,6 +6,7 @@ import math
 from datetime import timedelta
 from typing import Annotated, Final
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from agent import wire
@@ -15,6 +16,8 @@ from backend.api.rates import Rate, address
 from backend.api.route import Call, Query
 from backend.registry import enrolment
 from backend.registry.errors import Missing
+
+log = structlog.get_logger()
 
 _WINDOW: Final = timedelta(minutes=1)
 
@@ -62,6 +65,7 @@ class Enrolment:
                 enrolled = await enrolment.redeem(session, sent.code, now=call.now)
         except Missing as error:
             raise Problem(403, str(error), kind="code") from error
+        log.info("agent.enrolled", account=enrolled.account, site=enrolled.site, agent=sent.agent)
         return EnrolReply(
             account=enrolled.account,
             site=enrolled.site,

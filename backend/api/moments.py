@@ -26,7 +26,7 @@ def _moment(value: Any) -> Any:
 def _duration(value: Any) -> Any:
     """`90`, `90s`, `5m`, `500ms` as a duration."""
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)?", value)
+        match = re.fullmatch(r"(\d{1,7}(?:\.\d{1,6})?)(ms|s|m|h|d)?", value)
         if match is None:
             raise ValueError("write it as 90, 90s, 5m, 1h or 1d")
         return timedelta(seconds=float(match[1]) * _UNITS_S[match[2] or "s"])

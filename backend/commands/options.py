@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +83,7 @@ def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Await
         return asyncio.run(run())
     except (RegistryError, Misconfigured) as error:
         raise Failed(str(error)) from error
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise Failed(f"the registry cannot be used: {getattr(error, 'orig', None) or error}") from error
 
 

@@ -12,8 +12,10 @@ SQLite by default, PostgreSQL to scale; nothing above this module knows which. G
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +37,7 @@ _MIGRATING: Final = 0x175A11  # any number, the same in each backend: only one o
 class Database:
     """Where accounts, members, sites, tokens, warnings and the outbox are.
 
-    `url` is `sqlite:////absolute/path` or `postgresql://user:password@host/name`. Opening is lazy. Raises
+    `url` is `sqlite:////absolute/path` (made if need be) or `postgresql://user:password@host/name`. Raises
     `ValueError` for what is neither; the message does not repeat the URL, which holds a password.
     """
 
@@ -49,8 +51,9 @@ class Database:
             raise ValueError(f"the registry is sqlite or postgresql, not {kind}")
         parsed = parsed.set(drivername=_DRIVERS[kind])
         if kind == "sqlite":
-            self._writer = _sqlite(parsed, connections=1, writes=True)
-            self._reader = _sqlite(parsed, connections=_READERS, writes=False)
+            synchronous = "OFF" if is_disposable else "FULL"  # NORMAL may lose the last commits when power fails
+            self._writer = _sqlite(parsed, connections=1, writes=True, synchronous=synchronous)
+            self._reader = _sqlite(parsed, connections=_READERS, writes=False, synchronous=synchronous)
         else:
             self._writer = self._reader = create_async_engine(
                 parsed, pool_pre_ping=True, pool_timeout=WAIT_S, hide_parameters=True
@@ -106,9 +109,9 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _sqlite(url: URL, *, connections: int, writes: bool) -> AsyncEngine:
-    if writes and url.database and url.database != ":memory:":
-        Path(url.database).touch(mode=0o600)  # contacts are in it; SQLite gives its WAL the same mode
+def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str) -> AsyncEngine:
+    if writes and url.database:
+        _prepare(Path(url.database))
     engine = create_async_engine(
         url,
         pool_size=connections,
@@ -122,8 +125,7 @@ def _sqlite(url: URL, *, connections: int, writes: bool) -> AsyncEngine:
         connection.isolation_level = None  # sqlite3 would begin by itself, and late
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(WAIT_S * 1000)}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when power fails
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute("PRAGMA foreign_keys = ON")
         if not writes:
             cursor.execute("PRAGMA query_only = ON")
@@ -134,3 +136,21 @@ def _sqlite(url: URL, *, connections: int, writes: bool) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _prepare(file: Path) -> None:
+    """Make the file, for nobody else to read, and switch it to WAL, which stays with it.
+
+    That switch fails at once, whatever the timeout, while somebody else uses the file: perhaps for the same.
+    """
+    file.touch(mode=0o600)  # contacts are in it; SQLite gives its log the same mode
+    give_up_at = time.monotonic() + WAIT_S
+    with closing(sqlite3.connect(file, timeout=WAIT_S)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.01)

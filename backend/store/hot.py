@@ -43,7 +43,7 @@ class HotFile:
             str(path),
             config={
                 "memory_limit": f"{memory_mb}MiB",
-                "threads": 2,
+                "threads": 1,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "python_enable_replacements": False,  # a table name never means a variable of ours

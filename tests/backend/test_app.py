@@ -32,6 +32,7 @@ from tests.backend.readings import batch, full_reading, machine, reading
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 BATCHES = 60
 KILL_EVERY = 20
+MANY = 1_000
 
 
 @dataclass
@@ -184,7 +185,7 @@ async def test_killed_while_batches_arrive_it_loses_nothing_acknowledged_and_sto
 
 async def test_told_to_stop_it_answers_what_is_under_way(tmp_path: Path) -> None:
     farm = await founded(tmp_path / "data")
-    body = wire.encode(batch((full_reading(index, NOW) for index in range(2_000)), site=farm.site))
+    body = wire.encode(batch((full_reading(index, NOW) for index in range(MANY)), site=farm.site))
     async with started(tmp_path) as backend:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(backend.url.rpartition(":")[2]))
         head = f"POST /v1/batches HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {farm.agent}\r\n"
@@ -202,7 +203,7 @@ async def test_told_to_stop_it_answers_what_is_under_way(tmp_path: Path) -> None
         assert "event=backend.stopped" in backend.logged
     async with started(tmp_path) as backend:
         found = (await read(backend, farm, "/v1/machines"))["machines"]
-        assert [one["machine"] for one in found] == [machine(index) for index in range(2_000)]
+        assert [one["machine"] for one in found] == [machine(index) for index in range(MANY)]
         for secret in (farm.agent, farm.read, "127.0.0.1:", machine(1)):
             assert secret not in backend.logged.replace(backend.url, "")
 

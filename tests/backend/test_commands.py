@@ -137,6 +137,13 @@ def test_settings_that_are_wrong_are_said_so(shell: Shell, tmp_path: Path) -> No
     assert [line.split(": ")[0] for line in shell.refused("serve").splitlines()] == ["itsminer-backend"] * 2
 
 
+def test_serve_says_what_to_change_instead_of_starting(shell: Shell) -> None:
+    shell.config.write_text('data_dir = "data"\n[listen]\nport = 0\n[rules.chip_hit]\nfor_s = 5\n')
+    result = shell.run("serve")
+    assert result.exit_code == 1
+    assert f"itsminer-backend: {shell.config}: rules: there is no rule chip_hit" in result.stderr
+
+
 @pytest.mark.parametrize("url", ["sqlite:////proc/registry.db", "mysql://db.example.com/x", "nonsense"])
 def test_a_registry_that_cannot_be_used_is_said_so_in_one_line(shell: Shell, url: str) -> None:
     shell.config.write_text(f'data_dir = "data"\n[registry]\nurl = "{url}"\n')

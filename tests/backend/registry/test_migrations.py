@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
+import backend
 from backend.registry.database import Database, alembic_config
 from backend.registry.tables import Base
 
@@ -47,6 +51,23 @@ async def test_each_revision_follows_one_other(database: Database) -> None:
         lambda connection: heads.extend(ScriptDirectory.from_config(alembic_config(connection)).get_heads())
     )
     assert len(heads) == 1
+
+
+def test_the_next_revision_is_written_from_what_changed_in_the_tables(tmp_path: Path) -> None:
+    shutil.copytree(Path(backend.__file__).parent, tmp_path / "backend", ignore=shutil.ignore_patterns("__pycache__"))
+    tables = tmp_path / "backend" / "registry" / "tables.py"
+    tables.write_text(tables.read_text() + '\n\nclass New(Base):\n    __tablename__ = "sentinel"\n')
+    with tables.open("a") as more:
+        more.write("    id: Mapped[str] = mapped_column(primary_key=True)\n    at: Mapped[datetime]\n")
+    subprocess.run(
+        [sys.executable, "-m", "backend.registry.migrations", "Add a sentinel"], cwd=tmp_path, check=True, timeout=60
+    )
+    versions = sorted((tmp_path / "backend" / "registry" / "migrations" / "versions").glob("*.py"))
+    text = versions[-1].read_text()
+    assert versions[-1].name == f"{len(versions):04}_add_a_sentinel.py"
+    assert "'sentinel'" in text
+    assert "sa.DateTime(timezone=True)" in text
+    assert "import backend" not in text
 
 
 async def test_two_backends_that_start_at_once_migrate_once(tmp_path: Path) -> None:
