@@ -38,10 +38,11 @@ class Database:
     """Where accounts, members, sites, tokens, warnings and the outbox are.
 
     `url` is `sqlite:////absolute/path` (made if need be) or `postgresql://user:password@host/name`. Raises
-    `ValueError` for what is neither; the message does not repeat the URL, which holds a password.
+    `ValueError` for what is neither; the message does not repeat the URL, which holds a password. What is
+    `is_disposable`, a rehearsal, does not wait for the disk.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_disposable: bool = False) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError as error:
