@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import stat
 import tomllib
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -49,12 +50,16 @@ def _public_host(value: str) -> str:
 Range = Annotated[str, AfterValidator(_range)]
 Excluded = Annotated[str, AfterValidator(_excluded)]
 PublicHost = Annotated[str, AfterValidator(_public_host)]
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)]
 Url = Annotated[str, AfterValidator(checked_url)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+_S = TypeVar("_S", bound=_Settings)
 
 
 class Backend(_Settings):
@@ -151,6 +156,22 @@ class Pools(_Settings):
     expected: tuple[Text, ...] = ()
 
 
+class Lan(_Settings):
+    """Where the page for the people at the site is. It opens once it has a password."""
+
+    host: IPv4Address | IPv6Address = IPv4Address("127.0.0.1")
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8620
+    names: tuple[Host, ...] = ()
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together; give both, or neither")
+        return self
+
+
 class Log(_Settings):
     """Events go to standard error."""
 
@@ -169,6 +190,7 @@ class AgentSettings(_Settings):
     ssh: tuple[SshLogin, ...] = ()
     spool: SpoolSettings = SpoolSettings()
     pools: Pools = Pools()
+    lan: Lan = Lan()
     log: Log = Log()
 
 
@@ -193,23 +215,17 @@ def load(path: Path) -> AgentSettings:
 
 
 def _anchored(settings: AgentSettings, folder: Path) -> AgentSettings:
-    def anchor(path: Path) -> Path:
-        return folder / path.expanduser()
+    def anchor(section: _S, *names: str) -> _S:
+        given = {name: folder / path.expanduser() for name in names if (path := getattr(section, name))}
+        return section.model_copy(update=given)
 
-    backend = settings.backend
-    if backend.ca_file:
-        backend = backend.model_copy(update={"ca_file": anchor(backend.ca_file)})
-    credentials = tuple(
-        one.model_copy(update={"password_file": anchor(one.password_file)}) for one in settings.credentials
-    )
-    ssh = tuple(
-        one.model_copy(
-            update={name: anchor(file) for name in ("password_file", "key_file") if (file := getattr(one, name))}
-        )
-        for one in settings.ssh
-    )
-    return settings.model_copy(
-        update={"state_dir": anchor(settings.state_dir), "backend": backend, "credentials": credentials, "ssh": ssh}
+    return anchor(settings, "state_dir").model_copy(
+        update={
+            "backend": anchor(settings.backend, "ca_file"),
+            "credentials": tuple(anchor(one, "password_file") for one in settings.credentials),
+            "ssh": tuple(anchor(one, "password_file", "key_file") for one in settings.ssh),
+            "lan": anchor(settings.lan, "certificate_file", "key_file"),
+        }
     )
 
 

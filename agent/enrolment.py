@@ -81,6 +81,14 @@ class State:
     def status(self) -> Path:
         return self.folder / "status.json"
 
+    @property
+    def pause(self) -> Path:
+        return self.folder / "paused"
+
+    @property
+    def lan_password(self) -> Path:
+        return self.folder / "lan-password"
+
 
 def load(state: State) -> Enrolment:
     """The enrolment of this site. Raises `Misconfigured` when there is none, or none that can be used."""

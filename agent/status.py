@@ -59,6 +59,7 @@ class Status(_Part):
     written_at: datetime
     write_s: float
     machines: MachineCounts = MachineCounts()
+    paused_since: datetime | None = None  # by the people at the site: nothing is asked or sent
     spool: SpoolStatus = SpoolStatus()
     uplink: UplinkStatus = UplinkStatus()
 
@@ -87,6 +88,71 @@ def read(path: Path) -> Status:
 def write(path: Path, status: Status) -> None:
     """Put the status in place, whole. Raises `DiskTrouble`."""
     durable.write(path, status.model_dump_json(indent=1).encode(), synced=False)
+
+
+def lines(found: Status, now: datetime) -> list[tuple[str, str]]:
+    """The whole of it for people: what, and how it is."""
+    spool, uplink = found.spool, found.uplink
+    asked = f"last asked {ago(found.machines.last_round_at, now)}" if found.machines.last_round_at else "not asked yet"
+    lines = [
+        (
+            "agent",
+            f"{found.life(now)} (pid {found.pid}, version {found.version}, started {ago(found.started_at, now)})",
+        ),
+        *([("paused", f"{ago(found.paused_since, now)}; nothing is asked or sent")] if found.paused_since else []),
+        ("site", f"{found.site_name or found.site} ({found.site})"),
+        ("backend", found.backend),
+        ("machines", f"{found.machines.known} known, {found.machines.reachable} reachable, {asked}"),
+        ("uplink", _uplink(found, now)),
+        (
+            "sent",
+            f"{uplink.acknowledged_readings} readings since the start, last {ago(uplink.last_acknowledged_at, now)}",
+        ),
+        ("waiting", _waiting(found, now)),
+    ]
+    if spool.dropped_readings or spool.dropped_batches:
+        lines.append(
+            ("dropped", f"{spool.dropped_readings} readings in {spool.dropped_batches} batches: the spool was full")
+        )
+    if spool.quarantined:
+        lines.append(("refused", f"{spool.quarantined} batches are in quarantine"))
+    if spool.trouble:
+        lines.append(("disk", spool.trouble))
+    return lines
+
+
+def _uplink(found: Status, now: datetime) -> str:
+    words = {
+        "idle": "everything is sent",
+        "sending": "sending",
+        "waiting": "waiting for the backend",
+        "paused": "paused",
+    }
+    said = words.get(found.uplink.state, found.uplink.state)
+    if not found.uplink.why:
+        return said
+    return f"{said} (since {ago(found.uplink.since, now)}): {found.uplink.why}"
+
+
+def _waiting(found: Status, now: datetime) -> str:
+    spool = found.spool
+    if not spool.batches:
+        return "nothing"
+    return f"{spool.batches} batches, {spool.bytes / 1e6:.1f} MB, the oldest from {ago(spool.oldest_at, now)}"
+
+
+def ago(then: datetime | None, now: datetime) -> str:
+    """`12 s ago`, or `never`."""
+    if then is None:
+        return "never"
+    seconds = max(0, round((now - then).total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s ago"
+    if seconds < 7_200:
+        return f"{seconds // 60} min ago"
+    if seconds < 172_800:
+        return f"{seconds // 3_600} h ago"
+    return f"{timedelta(seconds=seconds).days} days ago"
 
 
 def _is_alive(pid: int) -> bool:

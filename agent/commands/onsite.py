@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -12,7 +12,6 @@ import click
 from agent import status as statuses
 from agent import vault
 from agent.commands.options import Complaint, complaining, config_option, state_of, state_option
-from agent.status import Status
 from agent.vault import MachineName, PlainName
 
 
@@ -29,7 +28,7 @@ def status(config: Path | None, state: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"life": life, **found.model_dump(mode="json")}, indent=1))
     else:
-        for name, value in _lines(found, life, now):
+        for name, value in statuses.lines(found, now):
             click.echo(f"{name + ':':<10} {value}")
     if life != "running":
         raise click.exceptions.Exit(1)
@@ -76,62 +75,3 @@ def _names(entry: MachineName | PlainName) -> list[tuple[str, str]]:
 def _printable(text: str) -> str:
     """A machine's own words without what would steer a terminal."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
-
-
-def _lines(found: Status, life: str, now: datetime) -> list[tuple[str, str]]:
-    spool, uplink = found.spool, found.uplink
-    asked = f"last asked {_ago(found.machines.last_round_at, now)}" if found.machines.last_round_at else "not asked yet"
-    lines = [
-        ("agent", f"{life} (pid {found.pid}, version {found.version}, started {_ago(found.started_at, now)})"),
-        ("site", f"{found.site_name or found.site} ({found.site})"),
-        ("backend", found.backend),
-        ("machines", f"{found.machines.known} known, {found.machines.reachable} reachable, {asked}"),
-        ("uplink", _uplink(found, now)),
-        (
-            "sent",
-            f"{uplink.acknowledged_readings} readings since the start, last {_ago(uplink.last_acknowledged_at, now)}",
-        ),
-        ("waiting", _waiting(found, now)),
-    ]
-    if spool.dropped_readings or spool.dropped_batches:
-        lines.append(
-            ("dropped", f"{spool.dropped_readings} readings in {spool.dropped_batches} batches: the spool was full")
-        )
-    if spool.quarantined:
-        lines.append(("refused", f"{spool.quarantined} batches are in quarantine"))
-    if spool.trouble:
-        lines.append(("disk", spool.trouble))
-    return lines
-
-
-def _uplink(found: Status, now: datetime) -> str:
-    words = {
-        "idle": "everything is sent",
-        "sending": "sending",
-        "waiting": "waiting for the backend",
-        "paused": "paused",
-    }
-    said = words.get(found.uplink.state, found.uplink.state)
-    if not found.uplink.why:
-        return said
-    return f"{said} (since {_ago(found.uplink.since, now)}): {found.uplink.why}"
-
-
-def _waiting(found: Status, now: datetime) -> str:
-    spool = found.spool
-    if not spool.batches:
-        return "nothing"
-    return f"{spool.batches} batches, {spool.bytes / 1e6:.1f} MB, the oldest from {_ago(spool.oldest_at, now)}"
-
-
-def _ago(then: datetime | None, now: datetime) -> str:
-    if then is None:
-        return "never"
-    seconds = max(0, round((now - then).total_seconds()))
-    if seconds < 120:
-        return f"{seconds} s ago"
-    if seconds < 7_200:
-        return f"{seconds // 60} min ago"
-    if seconds < 172_800:
-        return f"{seconds // 3_600} h ago"
-    return f"{timedelta(seconds=seconds).days} days ago"

@@ -15,7 +15,7 @@ from agent.config import AgentSettings, load
 from agent.errors import Misconfigured
 
 EXAMPLE = Path(agent.__file__).with_name("agent.example.toml")
-NO_DEFAULT = {("backend", "url"), ("backend", "ca_file")}
+NO_DEFAULT = {("backend", "url"), ("backend", "ca_file"), ("lan", "certificate_file"), ("lan", "key_file")}
 COMMENTED = re.compile(r"^# ((\w+) = .*|\[\[\w+\]\])$", re.MULTILINE)
 
 
@@ -83,6 +83,9 @@ def test_the_uncommented_example_is_valid(tmp_path: Path) -> None:
         ("[backend]\nurl = 'http://miners.example.com'\n", r"agent.toml:2: backend.url: plain http is refused"),
         ("[pools]\npublic = ['10.0.0.1']\n", r"agent.toml:2: pools.public.0: .*no public host name"),
         ("[pools]\npublic = ['pool']\n", r"agent.toml:2: pools.public.0: .*no public host name"),
+        ("[lan]\nhost = 'farm'\n", r"agent.toml:2: lan.host"),
+        ("[lan]\nnames = ['a b']\n", r"agent.toml:2: lan.names.0: "),
+        ("[lan]\nkey_file = 'x'\n", r"agent.toml:1: lan: .*belong together"),
         ("state_dir = 5\n", r"agent.toml:1: state_dir: "),
         (
             "[[credentials]]\nmake = 'Antminer'\nusername = 'root'\n",
