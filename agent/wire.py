@@ -52,7 +52,7 @@ Worker = Annotated[str, StringConstraints(pattern=f"^wrk-{_CODE}$")]
 PoolAccount = Annotated[str, StringConstraints(pattern=f"^act-{_CODE}$")]
 PoolHost = Annotated[
     str,
-    StringConstraints(pattern=rf"^(pol-{_CODE}|[a-z0-9-]+(\.[a-z0-9-]+)+)$", max_length=100),
+    StringConstraints(pattern=rf"^(pol-{_CODE}|([a-z0-9-]+\.)+[a-z][a-z0-9-]*)$", max_length=100),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,_+/()-]*$", max_length=64)]
 """A catalogued name: make, model, firmware version, driver, power mode."""

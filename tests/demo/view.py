@@ -92,9 +92,14 @@ def _warnings(snapshot: Snapshot) -> RenderableType:
         style = "dim" if over else ("red" if warning["severity"] == "critical" else "yellow")
         value = "" if warning.get("value") is None else f"{warning['value']:.0f}"
         table.add_row(
-            "resolved" if over else warning["severity"], warning["rule"].replace("_", " "),
-            warning.get("machine") or "the site", warning.get("model") or "", warning["since"][11:19], value, style=style,
-        )  # fmt: skip
+            "resolved" if over else warning["severity"],
+            warning["rule"].replace("_", " "),
+            warning.get("machine") or "the site",
+            warning.get("model") or "",
+            warning["since"][11:19],
+            value,
+            style=style,
+        )
     return Panel(table, title="warnings", border_style="yellow")
 
 
