@@ -105,7 +105,7 @@ async def _answer(
     """Answer requests until `stop`, then those that are under way."""
     await serving.setup()
     try:
-        await web.SockSite(serving, listening).start()
+        await web.SockSite(serving, listening, backlog=512).start()
         log.info("backend.listening", url=url, region=settings.region, store=settings.store.engine)
         await stop.wait()
         log.info("backend.stopping")
@@ -180,7 +180,7 @@ def _listening(settings: BackendSettings) -> Iterator[socket.socket]:
     host, port = settings.listen.host, settings.listen.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family, backlog=512)
+        listening = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno is not None else str(error)  # strerror's own has more
         raise Misconfigured(f"listen: {host} port {port} cannot be used ({reason})") from error
