@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -22,7 +22,7 @@ from backend.store.influx.client import Client
 from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.newest import Newest
 from backend.store.influx.settings import InfluxSettings
-from backend.store.influx.tiers import Grain, Kept
+from backend.store.influx.tiers import DataClass, Grain, Kept
 from backend.store.influx.windows import Windows
 from backend.store.metrics import METRICS
 from backend.store.protocol import Latest, Series, SeriesQuery
@@ -86,6 +86,11 @@ class InfluxStore:
             return []
         segments = [series.Segment("machine", tuple(self._buckets("raw", kept)), start_us, end_us)]
         return await series.answer(self._client, account, query, segments)
+
+    async def set_window(self, account: AccountId, data_class: DataClass, window: timedelta) -> None:
+        """Keep a class of the account's data this long from now on; what is older is unreadable at once here."""
+        await self._prepared(account)
+        await self._windows.decide(account, data_class, window)
 
     async def check(self) -> None:
         """Raise when a batch could not be stored now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from influxdb_client import BucketRetentionRules, InfluxDBClient, Permission, PermissionResource
+from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
@@ -26,14 +27,12 @@ def prepare(settings: InfluxSettings) -> None:
             _prepare(client, settings)
     except ApiException as error:
         if error.status in (400, 401, 403, 404):
-            raise StoreMisconfigured(
-                f"the time series server does not let us prepare its buckets ({error.status} {error.reason}): check "
-                "url, org and token; a first start needs a token that may create buckets",
-                retry_after_s=_RETRY_AFTER_MISCONFIGURED_S,
-            ) from error
+            raise _misconfigured(f"{error.status} {error.reason}") from error
         raise StoreUnavailable(
             f"the time series server does not answer about its buckets ({error.status})", retry_after_s=_RETRY_AFTER_S
         ) from error
+    except InfluxDBError as error:  # what the library makes of an organisation that is not there
+        raise _misconfigured(error.message) from error
     except HTTPError as error:
         raise StoreUnavailable(
             f"the time series server is not reached ({type(error).__name__})", retry_after_s=_RETRY_AFTER_S
@@ -55,6 +54,14 @@ def narrow_token(settings: InfluxSettings) -> str:
         ]
         made = client.authorizations_api().create_authorization(org_id=organisation, permissions=permissions)
         return str(made.token)
+
+
+def _misconfigured(reason: str) -> StoreMisconfigured:
+    return StoreMisconfigured(
+        f"the time series server does not let us prepare its buckets ({reason}): check url, org and token; "
+        "a first start needs a token that may create buckets",
+        retry_after_s=_RETRY_AFTER_MISCONFIGURED_S,
+    )
 
 
 def _client(settings: InfluxSettings) -> Any:
