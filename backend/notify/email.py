@@ -21,7 +21,7 @@ from backend.config import Smtp
 from backend.notify.loopback import is_loopback
 from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, TryLater
 
-_OPENING_S: Final = 20
+OPENING_S: Final = 20.0
 """For all before the mail itself. The caller's deadline is later, so that a server that hangs here is known to
 have taken nothing."""
 
@@ -33,12 +33,13 @@ _BAD_ADDRESS: Final = frozenset({550, 551, 553, 556})
 class Email:
     """A `Notifier` that hands each message to one SMTP server, over a connection of its own."""
 
-    def __init__(self, settings: Smtp) -> None:
+    def __init__(self, settings: Smtp, *, opening_s: float = OPENING_S) -> None:
         if settings.host is None or settings.sender is None:
             raise NotConfigured("smtp: host and sender are needed to send mail")
         if settings.tls == "none" and not is_loopback(settings.host):
             raise NotConfigured('smtp.tls = "none" is for a mail server on this machine: use "starttls" or "tls"')
         self._settings = settings
+        self._opening_s = opening_s
         self._host = settings.host
         self._sender = settings.sender
         self._domain = settings.sender.rpartition("@")[2]
@@ -89,7 +90,7 @@ class Email:
         settings = self._settings
         step = "the mail server does not let us in"
         try:
-            async with asyncio.timeout(_OPENING_S):
+            async with asyncio.timeout(self._opening_s):
                 await client.connect()
                 if settings.username is not None and settings.password is not None:
                     await client.login(settings.username, settings.password.get_secret_value())
@@ -104,7 +105,7 @@ class Email:
         except SMTPResponseException as error:
             raise TryLater(f"{step}: {_said(error)}") from error
         except TimeoutError as error:
-            raise TryLater(f"the mail server did not answer within {_OPENING_S} s") from error
+            raise TryLater(f"the mail server did not answer within {self._opening_s:g} s") from error
         except (SMTPException, OSError) as error:
             raise TryLater(f"no connection to the mail server ({type(error).__name__})") from error
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from aiohttp import BasicAuth, ClientError, ClientResponse, ClientSession, ClientTimeout, ConnectionTimeoutError
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, ConnectionTimeoutError
 from aiohttp.client_exceptions import ClientConnectorError
 
 from backend.config import Sms as Settings
@@ -24,7 +25,7 @@ from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, Tr
 _BAD_NUMBER: Final = frozenset({21211, 21214, 21217, 21219, 21265, 21610, 21614})
 """Twilio: not a number, unreachable, unverified, not one that can get texts; 21610: its owner answered STOP."""
 
-_CONNECT_S: Final = 10
+_CONNECT_S: Final = 10  # before this, nothing was sent
 _LONGEST_ANSWER: Final = 64 * 1024
 
 
@@ -38,7 +39,8 @@ class Sms:
         if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
             raise NotConfigured("sms.url: http is for a gateway on this machine: use https")
         self._url = f"{settings.url.rstrip('/')}/2010-04-01/Accounts/{quote(settings.account, safe='')}/Messages.json"
-        self._auth = BasicAuth(settings.account, settings.token.get_secret_value())
+        login = f"{settings.account}:{settings.token.get_secret_value()}"
+        self._headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
         self._sender = settings.sender
         self._session: ClientSession | None = None
 
@@ -68,7 +70,7 @@ class Sms:
     def _client(self) -> ClientSession:
         if self._session is None:
             timeout = ClientTimeout(total=None, connect=_CONNECT_S)  # the caller's deadline ends the rest
-            self._session = ClientSession(auth=self._auth, timeout=timeout)
+            self._session = ClientSession(headers=self._headers, timeout=timeout)
         return self._session
 
 

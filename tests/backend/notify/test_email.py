@@ -1,0 +1,247 @@
+"""E-mail over real SMTP: what arrives, and what each answer of a server means."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr
+
+from backend.config import Smtp
+from backend.notify.email import Email
+from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, NotifierError, TryLater
+from tests.backend.notify.servers import MailServer, mail_server
+
+MESSAGE = Message(
+    id="msg_1",
+    to="op@example.com",
+    topic="sit_north",
+    subject="CRITICAL - Nørd 北: Machine not hashing: mnr-0000000000000001",
+    text="Nørd 北: 91.6 °C\n.\n..dots\n" + "long " * 300 + "\n",
+    html="<p>Nørd 北: 91.6 °C" + "long " * 300 + "</p>",
+    created_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
+)
+
+
+def plain(server: MailServer, **settings: object) -> Email:
+    return Email(
+        Smtp.model_validate(
+            {"host": "127.0.0.1", "port": server.port, "tls": "none", "sender": "farm@example.com"} | settings
+        )
+    )
+
+
+async def failure(email: Email) -> NotifierError:
+    with pytest.raises(NotifierError) as caught:
+        await email.send(MESSAGE)
+    assert "op@" not in str(caught.value)
+    return caught.value
+
+
+async def test_a_mail_arrives_in_text_and_html_with_its_headers() -> None:
+    async with mail_server() as server:
+        await plain(server).send(MESSAGE)
+    (mail,) = server.mails
+    assert {name: mail[name] for name in ("From", "To", "Subject", "Message-ID", "Auto-Submitted", "List-Id")} == {
+        "From": "farm@example.com",
+        "To": "op@example.com",
+        "Subject": MESSAGE.subject,
+        "Message-ID": "<msg_1@example.com>",
+        "Auto-Submitted": "auto-generated",
+        "List-Id": "<sit-north.warnings.example.com>",
+    }
+    assert mail["Date"].datetime == MESSAGE.created_at
+    assert mail.get_content_type() == "multipart/alternative"
+    text, html = mail.iter_parts()
+    assert text.get_content().replace("\r\n", "\n") == MESSAGE.text
+    assert MESSAGE.html
+    assert html.get_content().strip() == MESSAGE.html
+    assert all(byte < 128 for byte in server.raw[0])  # any server can take it
+    assert max(map(len, server.raw[0].splitlines())) <= 998
+
+
+async def test_the_same_message_has_the_same_id_whenever_it_is_sent() -> None:
+    async with mail_server() as server:
+        await plain(server).send(MESSAGE)
+        await plain(server).send(MESSAGE)
+    assert [mail["Message-ID"] for mail in server.mails] == ["<msg_1@example.com>"] * 2
+
+
+def test_no_line_of_a_message_becomes_a_header() -> None:
+    email = Email(Smtp(host="127.0.0.1", tls="none", sender="farm@example.com"))
+    evil = Message(
+        id="msg_1",
+        to="op@example.com",
+        topic="sit",
+        subject="x\r\nBcc: all@example.com",
+        text="",
+        html=None,
+        created_at=MESSAGE.created_at,
+    )
+    with pytest.raises(ValueError, match=r"newline|linefeed"):
+        email.compose(evil)
+
+
+@pytest.mark.parametrize(
+    ("reply", "is_bad"),
+    [
+        ("550 5.1.1 <op@example.com>: unknown", True),
+        ("550 no such user here", True),
+        ("551 user not local", True),
+        ("553 5.1.3 bad address syntax", True),
+        ("550 5.2.1 mailbox disabled", True),
+        ("556 5.1.10 domain takes no mail", True),
+        # Ours to mend, and none of the contact's: it would condemn every contact of the service.
+        ("550 5.7.1 relaying denied", False),
+        ("550 relay not permitted", False),
+        ("554 5.7.1 client host blocked", False),
+        ("552 5.2.2 mailbox full", False),
+        ("530 5.7.0 authentication required", False),
+        ("450 4.2.1 greylisted", False),
+        ("421 4.3.2 shutting down", False),
+    ],
+)
+async def test_a_refused_recipient_is_a_bad_contact_only_when_the_address_is(reply: str, is_bad: bool) -> None:
+    async with mail_server() as server:
+        server.replies["RCPT"] = reply
+        error = await failure(plain(server))
+    if is_bad:
+        assert isinstance(error, NeverDeliverable)
+        assert error.is_contact_bad
+    else:
+        assert isinstance(error, TryLater)
+        assert not error.may_have_arrived
+
+
+@pytest.mark.parametrize("reply", ["550 5.1.8 sender unknown", "451 4.1.8 cannot resolve the sender's domain"])
+async def test_a_refused_sender_is_ours_to_mend(reply: str) -> None:
+    async with mail_server() as server:
+        server.replies["MAIL"] = reply
+        assert isinstance(await failure(plain(server)), TryLater)
+
+
+async def test_a_wrong_password_is_ours_to_mend() -> None:
+    async with mail_server(login=True) as server:
+        right = plain(server, username="farm", password=SecretStr("correct"))
+        await right.send(MESSAGE)
+        wrong = await failure(plain(server, username="farm", password=SecretStr("guessed")))
+    assert isinstance(wrong, TryLater)
+    assert "guessed" not in str(wrong)
+    assert ("farm", "correct") in server.logins
+    assert len(server.mails) == 1
+
+
+async def test_a_server_that_accepts_and_never_speaks_has_taken_nothing() -> None:
+    connected: list[asyncio.StreamWriter] = []
+
+    async def mute(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append(writer)
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        email = Email(Smtp(host="127.0.0.1", port=port, tls="none", sender="farm@example.com"), opening_s=0.2)
+        error = await failure(email)
+        for writer in connected:
+            writer.close()
+    assert isinstance(error, TryLater)
+    assert not error.may_have_arrived
+    assert "0.2 s" in str(error)
+
+
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff\xfe\x00garbage\n", b"220"])
+async def test_a_server_that_is_no_mail_server_is_no_connection(garbage: bytes) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(garbage)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await failure(
+            Email(Smtp(host="127.0.0.1", port=port, tls="none", sender="farm@example.com"), opening_s=2)
+        )
+    assert isinstance(error, TryLater)
+    assert not error.may_have_arrived
+
+
+# TLS.
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ssl.SSLContext]:
+    """A server's certificate for an address or name, by an authority that this process trusts."""
+
+    def make(name: str) -> ssl.SSLContext:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.invalid")])
+        now = datetime.now(UTC)
+        alternative: x509.GeneralName = (
+            x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
+        )
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        pem = made.public_bytes(serialization.Encoding.PEM)
+        (tmp_path / "cert.pem").write_bytes(pem)
+        (tmp_path / "key.pem").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+        return context
+
+    return make
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+async def test_mail_goes_over_tls(certificate: Callable[[str], ssl.SSLContext], tls: str) -> None:
+    async with mail_server(certificate("127.0.0.1"), wrapped=tls == "tls") as server:
+        await plain(server, tls=tls).send(MESSAGE)
+    assert len(server.mails) == 1
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+async def test_a_certificate_of_somebody_else_is_not_believed(
+    certificate: Callable[[str], ssl.SSLContext], tls: str
+) -> None:
+    async with mail_server(certificate("mail.example.com"), wrapped=tls == "tls") as server:
+        error = await failure(plain(server, tls=tls))
+    assert isinstance(error, TryLater)
+    assert server.mails == []
+
+
+async def test_without_starttls_on_offer_nothing_is_sent_in_the_clear() -> None:
+    async with mail_server(login=True) as server:
+        email = plain(server, tls="starttls", username="farm", password=SecretStr("correct"))
+        assert isinstance(await failure(email), TryLater)
+    assert (server.mails, server.logins) == ([], [])
+
+
+def test_mail_in_the_clear_is_for_this_machine_only() -> None:
+    with pytest.raises(NotConfigured, match="starttls"):
+        Email(Smtp(host="mail.example.com", tls="none", sender="farm@example.com"))
+    Email(Smtp(host="localhost", tls="none", sender="farm@example.com"))
+    Email(Smtp(host="::1", tls="none", sender="farm@example.com"))
+    with pytest.raises(NotConfigured, match="host"):
+        Email(Smtp())
