@@ -17,7 +17,7 @@ from backend.registry.tables import Account
 
 async def add(session: AsyncSession, name: str, *, region: str, now: datetime) -> Account:
     """A new account. Raises `Taken` or `Invalid`."""
-    account = Account(id=ids.new("acc"), name=checked(name), region=region, created_at=now)
+    account = Account(id=ids.new("acc"), name=checked(name), region=region, created_at=now, activated_at=now)
     session.add(account)
     try:
         await session.flush()

@@ -25,6 +25,8 @@ from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from backend.registry.sealing import Keys, KeySource, give_keys
+
 WAIT_S: Final = 30.0
 """How long a writer waits for its turn before it gives up."""
 
@@ -40,9 +42,12 @@ class Database:
     `url` is `sqlite:////absolute/path` (made if need be) or `postgresql://user:password@host/name`. Raises
     `ValueError` for what is neither; the message does not repeat the URL, which holds a password. What is
     `is_disposable`, a rehearsal, does not wait for the disk.
+
+    `keys` seal the contacts. Without them, those of a SQLite registry are in a file beside it, made when it is first
+    needed: good against a stolen dump, no good against a stolen disk. PostgreSQL has none without them.
     """
 
-    def __init__(self, url: str, *, is_disposable: bool = False) -> None:
+    def __init__(self, url: str, *, keys: KeySource | None = None, is_disposable: bool = False) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError as error:
@@ -51,14 +56,18 @@ class Database:
         if kind not in _DRIVERS:
             raise ValueError(f"the registry is sqlite or postgresql, not {kind}")
         parsed = parsed.set(drivername=_DRIVERS[kind])
+        self._url = parsed
+        self._synchronous = "OFF" if is_disposable else "FULL"  # NORMAL may lose the last commits when power fails
         if kind == "sqlite":
-            synchronous = "OFF" if is_disposable else "FULL"  # NORMAL may lose the last commits when power fails
-            self._writer = _sqlite(parsed, connections=1, writes=True, synchronous=synchronous)
-            self._reader = _sqlite(parsed, connections=_READERS, writes=False, synchronous=synchronous)
+            self._writer = _sqlite(parsed, connections=1, writes=True, synchronous=self._synchronous)
+            self._reader = _sqlite(parsed, connections=_READERS, writes=False, synchronous=self._synchronous)
         else:
             self._writer = self._reader = create_async_engine(
                 parsed, pool_pre_ping=True, pool_timeout=WAIT_S, hide_parameters=True
             )
+        self._keys = keys or _beside(parsed)
+        for engine in (self._writer, self._reader):
+            give_keys(engine.dialect, self._keys)
         self._begin = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read = async_sessionmaker(self._reader, expire_on_commit=False)
 
@@ -66,6 +75,11 @@ class Database:
     def dialect(self) -> str:
         """`sqlite` or `postgresql`, for the few statements that differ."""
         return self._writer.dialect.name
+
+    @property
+    def keys(self) -> Keys:
+        """What seals the contacts. Raises `NoKey`."""
+        return self._keys.keys
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
@@ -85,10 +99,26 @@ class Database:
 
     async def alter(self, change: Callable[[Connection], None]) -> None:
         """Run a change of the tables in one transaction, while no other backend does."""
+        if self.dialect == "sqlite":
+            await self._alter_sqlite(change)
+            return
         async with self._writer.begin() as connection:
-            if self.dialect == "postgresql":
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
             await connection.run_sync(change)
+
+    async def _alter_sqlite(self, change: Callable[[Connection], None]) -> None:
+        """SQLite alters a table by making it anew, and dropping the old one would delete what refers to it: not while
+        references are not enforced. They are checked before the end instead (sqlite.org/lang_altertable.html, 7).
+        """
+        engine = _sqlite(self._url, connections=1, writes=True, synchronous=self._synchronous, enforces=False)
+        give_keys(engine.dialect, self._keys)
+        try:
+            async with engine.begin() as connection:
+                await connection.run_sync(change)
+                if (await connection.execute(text("PRAGMA foreign_key_check"))).first() is not None:
+                    raise RuntimeError("a change of the tables leaves rows that refer to nothing")
+        finally:
+            await engine.dispose()
 
     async def check(self) -> None:
         """Ask the database something; raises when it does not answer or was never migrated."""
@@ -110,7 +140,13 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str) -> AsyncEngine:
+def _beside(url: URL) -> KeySource:
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return KeySource.missing()
+    return KeySource.of_file(Path(f"{url.database}.keys"))
+
+
+def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str, enforces: bool = True) -> AsyncEngine:
     if writes and url.database:
         _prepare(Path(url.database))
     engine = create_async_engine(
@@ -127,7 +163,8 @@ def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str) -> As
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {int(WAIT_S * 1000)}")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
-        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA foreign_keys = {'ON' if enforces else 'OFF'}")
+        cursor.execute("PRAGMA secure_delete = ON")  # what is deleted or sealed leaves no trace in free pages
         if not writes:
             cursor.execute("PRAGMA query_only = ON")
         cursor.close()

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.ids import AccountId
 from backend.registry.errors import Invalid, Taken
+from backend.registry.sealing import keys_in
 from backend.registry.tables import Member
 
 ROLES: Final = ("owner", "manager", "operator", "viewer")
@@ -41,11 +42,13 @@ async def add(
         raise Invalid(f"a role is one of {', '.join(ROLES)}")
     if not _LANGUAGE.fullmatch(language):
         raise Invalid("a language is a code such as en or pt-BR")
+    address = email_address(email)
     member = Member(
         id=ids.new("mem"),
         account_id=account,
         role=role,
-        email=email_address(email),
+        email=address,
+        email_index=keys_in(session).index(address),
         phone=phone_number(phone) if phone is not None else None,
         language=language,
         email_verified_at=now if verified else None,
@@ -62,7 +65,8 @@ async def add(
 
 async def listed(session: AsyncSession, account: AccountId) -> Sequence[Member]:
     """The account's members, by e-mail address."""
-    return (await session.scalars(select(Member).where(Member.account_id == account).order_by(Member.email))).all()
+    found = await session.scalars(select(Member).where(Member.account_id == account))
+    return sorted(found, key=lambda member: member.email)
 
 
 def email_address(value: str) -> str:

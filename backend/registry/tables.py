@@ -1,7 +1,7 @@
 """The registry's tables. Alembic's revisions make them; a test proves that both say the same.
 
-Times are UTC and aware on the way in and out (`UtcDateTime`). Secrets are stored as hashes. Each row that
-belongs to an account carries it, and every query names it.
+Times are UTC and aware on the way in and out (`UtcDateTime`). Secrets are stored as hashes, contacts are sealed
+(`Sealed`). Each row that belongs to an account carries it, and every query names it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from backend.registry.sealing import Sealed
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -67,23 +69,27 @@ class Account(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     region: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]  # None: registered, and not all of it verified yet
 
 
 class Member(Base):
     """A person who belongs to an account, with the contacts that warnings go to."""
 
     __tablename__ = "members"
-    __table_args__ = (UniqueConstraint("account_id", "email"),)
+    __table_args__ = (UniqueConstraint("account_id", "email_index"),)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     account_id: Mapped[str] = _account()
     role: Mapped[str] = mapped_column(String(16))  # owner, manager, operator, viewer
-    email: Mapped[str] = mapped_column(String(254))
-    phone: Mapped[str | None] = mapped_column(String(20))  # E.164
+    email: Mapped[str] = mapped_column(Sealed("email"))
+    email_index: Mapped[str] = mapped_column(String(64))  # what the address is looked up by
+    phone: Mapped[str | None] = mapped_column(Sealed("phone"))  # E.164
     language: Mapped[str] = mapped_column(String(8), default="en")
     email_verified_at: Mapped[datetime | None]
     phone_verified_at: Mapped[datetime | None]
     email_failed_at: Mapped[datetime | None]  # the mail server said for good that there is no such address
     phone_failed_at: Mapped[datetime | None]
+    age_group: Mapped[str | None] = mapped_column(String(16))  # 14_or_over, under_18; all that is kept of a birth date
+    guardian_confirmed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
 
@@ -118,7 +124,9 @@ class Token(Base):
     __tablename__ = "tokens"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     account_id: Mapped[str] = _account()
-    kind: Mapped[str] = mapped_column(String(16))  # agent, read
+    # Who made it; it goes with them, and may no more than they may.
+    member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))  # agent; or its scope: read, operate, manage
     site_id: Mapped[str | None] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
     label: Mapped[str] = mapped_column(String(200))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
@@ -285,3 +293,95 @@ class OutboxMessage(Base):
     sent_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(String(500))
+
+
+class Staff(Base):
+    """A person who works for the service."""
+
+    __tablename__ = "staff"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))  # admin, support, auditor
+    email: Mapped[str] = mapped_column(Sealed("email"))
+    email_index: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Login(Base):
+    """How one person, a member or one of the staff, shows who they are. An e-mail address has one at most."""
+
+    __tablename__ = "logins"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"), unique=True)
+    staff_id: Mapped[str | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"), unique=True)
+    email_index: Mapped[str] = mapped_column(String(64), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(200))
+    totp_secret: Mapped[str | None] = mapped_column(Sealed("totp"))
+    totp_confirmed_at: Mapped[datetime | None]  # None: not asked for
+    totp_step: Mapped[int] = mapped_column(default=0)  # the last one used: a code is good once
+    created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]  # the password
+
+
+class LoginSession(Base):
+    """A log-in that lasts; only its token's SHA-256 is kept."""
+
+    __tablename__ = "sessions"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    login_id: Mapped[str] = mapped_column(ForeignKey("logins.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    has_second_factor: Mapped[bool]
+    created_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Registration(Base):
+    """Somebody who has not shown yet that all contacts are theirs; forgotten after a day."""
+
+    __tablename__ = "registrations"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    account_id: Mapped[str] = _account()
+    member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
+    password_hash: Mapped[str] = mapped_column(String(200))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Challenge(Base):
+    """Something sent to a contact that only its owner can send back. The secret itself is kept nowhere."""
+
+    __tablename__ = "challenges"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    purpose: Mapped[str] = mapped_column(String(16))  # email, phone, guardian, password, invitation
+    account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"), index=True)
+    staff_id: Mapped[str | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"))
+    contact: Mapped[str | None] = mapped_column(Sealed("challenge"))  # where it goes, until it is used
+    role: Mapped[str | None] = mapped_column(String(16))  # of who is invited
+    tries: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class Throttle(Base):
+    """Failed log-ins in a row with an address, whether anybody has it or not."""
+
+    __tablename__ = "throttles"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # the address's blind index
+    failures: Mapped[int]
+    blocked_until: Mapped[datetime | None]
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Grant(Base):
+    """That one of the staff may see an account's personal data: why, and until when. It ends by itself."""
+
+    __tablename__ = "grants"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    staff_id: Mapped[str] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"), index=True)
+    account_id: Mapped[str] = _account()
+    reason: Mapped[str] = mapped_column(String(500))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]

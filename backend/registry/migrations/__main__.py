@@ -17,7 +17,7 @@ def _revise(connection: Connection, message: str) -> None:
     config = alembic_config(connection)
     config.attributes["batch"] = any((Path(__file__).parent / "versions").glob("*.py"))  # the first alters nothing
     command.upgrade(config, "head")
-    number = 1 + len(list((Path(__file__).parent / "versions").glob("*.py")))
+    number = 1 + max((int(file.name[:4]) for file in (Path(__file__).parent / "versions").glob("*.py")), default=0)
     command.revision(config, message, autogenerate=True, rev_id=f"{number:04}")
 
 

@@ -6,12 +6,17 @@ from typing import Any, Literal
 
 from alembic import context
 
+from backend.registry.sealing import LENGTH, Sealed
 from backend.registry.tables import Base, UtcDateTime
 
 
 def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Write our own column type as what it is in the database, so that revisions import nothing of ours."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, Sealed):
+        return f"sa.String(length={LENGTH})"
+    return False
 
 
 context.configure(

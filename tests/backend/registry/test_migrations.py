@@ -64,7 +64,7 @@ def test_the_next_revision_is_written_from_what_changed_in_the_tables(tmp_path: 
     )
     versions = sorted((tmp_path / "backend" / "registry" / "migrations" / "versions").glob("*.py"))
     text = versions[-1].read_text()
-    assert versions[-1].name == f"{len(versions):04}_add_a_sentinel.py"
+    assert versions[-1].name == f"{int(versions[-2].name[:4]) + 1:04}_add_a_sentinel.py"
     assert "'sentinel'" in text
     assert "sa.DateTime(timezone=True)" in text
     assert "import backend" not in text
