@@ -94,12 +94,11 @@ def lines(found: Status, now: datetime) -> list[tuple[str, str]]:
     """The whole of it for people: what, and how it is."""
     spool, uplink = found.spool, found.uplink
     asked = f"last asked {ago(found.machines.last_round_at, now)}" if found.machines.last_round_at else "not asked yet"
-    lines = [
-        (
-            "agent",
-            f"{found.life(now)} (pid {found.pid}, version {found.version}, started {ago(found.started_at, now)})",
-        ),
-        *([("paused", f"{ago(found.paused_since, now)}; nothing is asked or sent")] if found.paused_since else []),
+    started = f"started {ago(found.started_at, now)}"
+    lines = [("agent", f"{found.life(now)} (pid {found.pid}, version {found.version}, {started})")]
+    if found.paused_since:
+        lines.append(("paused", f"{ago(found.paused_since, now)}; nothing is asked or sent"))
+    lines += [
         ("site", f"{found.site_name or found.site} ({found.site})"),
         ("backend", found.backend),
         ("machines", f"{found.machines.known} known, {found.machines.reachable} reachable, {asked}"),

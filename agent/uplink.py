@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, NamedTuple
+from uuid import UUID
 
 import aiohttp
 import structlog
@@ -84,14 +85,19 @@ class Uplink:
         spool: Spool,
         clock: Callable[[], datetime],
         pacing: Pacing = USUAL,
+        leaving: Callable[[UUID, bytes], None] = lambda batch, body: None,
     ) -> None:
-        """`enrolment` is asked again after each refusal of the token, so that a new one is used without a restart."""
+        """`enrolment` is asked again after each refusal of the token, so that a new one is used without a restart.
+
+        `leaving` is called before each try with the batch's id and the request's body, to the letter.
+        """
         self._client = client
         self._ask_enrolment = enrolment
         self._enrolment = enrolment()
         self._spool = spool
         self._clock = clock
         self._pacing = pacing
+        self._leaving = leaving
         self._news = asyncio.Event()
         self._failures = 0
         self._condition = Condition("idle", "", clock(), None, 0, 0)
@@ -152,6 +158,7 @@ class Uplink:
     async def _send(self, batch: Batch) -> None:
         """One try. Returns when the backend has the batch; raises by what its answer means."""
         body = await asyncio.to_thread(_body, batch, self._clock())
+        self._leaving(batch.id, body)
         answer = await transit.post(
             self._client,
             f"{self._enrolment.url}/v1/batches",

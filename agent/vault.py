@@ -96,6 +96,10 @@ class Vault:
         )
         self._remember_pools(seen[1] or (), keyring, pools)
 
+    def get(self, pseudonym: str) -> MachineName | PlainName | None:
+        """What stands behind a pseudonym of this site; None when it was never seen, or forgotten."""
+        return self._entries.get(pseudonym)
+
     def last_pools(self, machine: str) -> tuple[RawPool, ...]:
         """The pool hosts and users that a machine had when it last told them."""
         entry = self._entries.get(machine)
