@@ -6,15 +6,26 @@ counted through it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from agent.wire import Batch, MachineId, Reading
 from backend.ids import AccountId, SiteId
 
 Aggregate = Literal["mean", "min", "max", "sum", "last"]
+DataClass = Literal["telemetry_raw", "telemetry_rollup"]
+"""What a store keeps, each class for a time of its own: readings as they came, and what was worked out of them."""
+Format = Literal["parquet", "csv"]
+
+DEFAULT_WINDOWS: Final[Mapping[DataClass, timedelta]] = {
+    "telemetry_raw": timedelta(days=90),
+    "telemetry_rollup": timedelta(days=730),
+}
+"""How long a class is kept when nobody has decided."""
+GAP: Final = timedelta(minutes=5)
+"""Readings of a machine that are further apart have a gap between them, of which nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,70 @@ class Series:
     points: tuple[tuple[datetime, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One metric over all machines: in each step the sum of each machine's mean; a step without data is absent."""
+
+    metric: str
+    points: tuple[tuple[datetime, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """kWh on the step's grid, oldest first, of one machine or (None) of all; a step without power is absent."""
+
+    machine: MachineId | None
+    points: tuple[tuple[datetime, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a sweep must leave, whatever its window: `start` ≤ time < `end`, None = without that bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """To erase: the account, its windows, its key, the ids of its batches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """To erase: what is of `site`, and of `machine`, and of `start` ≤ time < `end`; None = whichever.
+
+    Of rollups, whole hours go: what is left of an hour is worked out anew from its readings, as far as they are kept.
+    """
+
+    site: SiteId | None = None
+    machine: MachineId | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+Scope = Everything | Part
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What is gone, for the audit trail: `rows` readings (or rollup rows) from `start` to `end`, where known."""
+
+    data_class: DataClass
+    start: datetime | None
+    end: datetime | None
+    rows: int
+    bytes: int  # of disk space given back; 0 where the engine cannot know
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPart:
+    """One file of an export: one day of readings, boards within them. Take the chunks before the next part."""
+
+    name: str  # readings-2026-01-01.parquet
+    chunks: AsyncIterator[bytes]
+
+
 class Store(Protocol):
     """Time series of many accounts."""
 
@@ -80,3 +155,79 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Write what is open and let go of files. Safe to call twice."""
+
+
+class Totals(Protocol):
+    """Questions about many machines and long times, from the coarsest grain that serves."""
+
+    async def fleet(
+        self,
+        account: AccountId,
+        *,
+        metrics: Sequence[str],
+        start: datetime,
+        end: datetime,
+        step: timedelta,
+        site: SiteId | None = None,
+    ) -> Sequence[Total]:
+        """Totals over time, in the order asked. Of a flag it is how many machines, by their share of the step.
+
+        Steps are those of `SeriesQuery`. Raises `KeyError` for a metric that the catalogue does not have.
+        """
+
+    async def energy(
+        self,
+        account: AccountId,
+        *,
+        start: datetime,
+        end: datetime,
+        step: timedelta,
+        site: SiteId | None = None,
+        is_total: bool = False,
+    ) -> Sequence[Energy]:
+        """What machines took: each reading's power over the time since the machine's reading before it.
+
+        When that is longer ago than `GAP`, or there is none, nothing is known and nothing is counted. The reading's
+        step gets all of it. Ordered by machine; `is_total`: one answer over the machines.
+        """
+
+
+class Retention(Protocol):
+    """How long each account's data is kept, what goes, and how it is taken away or along."""
+
+    async def tend(self, *, now: datetime) -> None:
+        """Do for all accounts what may wait: rollups, sealing. To be called every few minutes; safe to kill."""
+
+    async def oldest(self, account: AccountId) -> Mapping[DataClass, datetime | None]:
+        """The time of the oldest record that is on disk, by class; None: there is none. The hour is exact enough."""
+
+    async def windows(self, account: AccountId) -> Mapping[DataClass, timedelta]:
+        """How long each class is kept."""
+
+    async def set_window(self, account: AccountId, data_class: DataClass, window: timedelta) -> None:
+        """Keep a class this long from now on. No later read sees older data. Raises `ValueError` when it cannot."""
+
+    async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None = None) -> Sequence[Removed]:
+        """Remove what is past its window and not held, within a day of it. Safe to kill and to run again."""
+
+    async def erase(self, account: AccountId, scope: Scope) -> Sequence[Removed]:
+        """Remove what is in scope, on every disk that this engine writes; on return no read sees it."""
+
+    def export(
+        self,
+        account: AccountId,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        format: Format = "parquet",
+    ) -> AsyncIterator[ExportPart]:
+        """Every reading that can be read, a file a day, oldest first; never the whole in memory."""
+
+    async def import_(self, account: AccountId, parts: Iterable[tuple[str, bytes]]) -> int:
+        """Store files of an export (name, content; Parquet) and return how many readings; a file twice is once.
+
+        Raises `ValueError` for what is no such file.
+        """
+
+    async def usage(self, account: AccountId) -> Mapping[DataClass, int]:
+        """Bytes on disk by class; what is not divided by class counts as raw. 0 where the engine cannot know."""
