@@ -81,7 +81,7 @@ class _Stage:
 async def rehearse(scenario: Scenario, catalogue: Catalogue | None = None) -> list[str]:
     """What differs from what the scenario expects, one line each."""
     with TemporaryDirectory(prefix="itsminer-") as folder:
-        database = Database(f"sqlite:///{Path(folder) / 'registry.db'}")
+        database = Database(f"sqlite:///{Path(folder) / 'registry.db'}", is_disposable=True)
         try:
             await database.migrate()
             async with database.begin() as session:

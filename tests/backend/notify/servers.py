@@ -71,9 +71,9 @@ class MailServer(Gateway):
 
     def authenticate(self, _s: Any, _session: Session, _e: Any, mechanism: str, data: Any) -> AuthResult:
         if not isinstance(data, LoginPassword):
-            return AuthResult(success=False)
+            return AuthResult(success=False, handled=False)
         self.logins.append((data.login.decode(), data.password.decode()))
-        return AuthResult(success=data.password == b"correct")
+        return AuthResult(success=data.password == b"correct", handled=False)
 
     def _take(self, envelope: Envelope) -> None:
         content = envelope.content

@@ -135,6 +135,7 @@ async def test_a_wrong_password_is_ours_to_mend() -> None:
         await right.send(MESSAGE)
         wrong = await failure(plain(server, username="farm", password=SecretStr("guessed")))
     assert isinstance(wrong, TryLater)
+    assert "535" in str(wrong)
     assert "guessed" not in str(wrong)
     assert ("farm", "correct") in server.logins
     assert len(server.mails) == 1
