@@ -19,7 +19,7 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -39,6 +39,8 @@ _KNOCK_CONNECTIONS: Final = 3
 _READ_CONNECTIONS: Final = 10
 """asic-rs keeps up to 8 for one Antminer, our own read one, a login one."""
 _OTHER_FILES: Final = 256
+_TICK_S: Final = 0.001
+"""Of uvloop's clock; a turn that is due within it would be waited for in a tight loop."""
 _BACKOFF_MAX_S: Final = 300.0
 _REFRESH_S: Final = 86_400.0
 _REFRESH_AGAIN_S: Final = 3_600.0
@@ -69,13 +71,6 @@ class _Entry:
     is_removed: bool = False
 
 
-@dataclass(slots=True, order=True)
-class _Turn:
-    due_s: float
-    number: int
-    entry: _Entry = field(compare=False)
-
-
 class Poller:
     """Asks the machines that it is given until it is cancelled.
 
@@ -103,7 +98,9 @@ class Poller:
         self._name_of = name_of
         self._entries: dict[str, _Entry] = {}  # by address
         self._address_of: dict[str, str] = {}  # by MAC
-        self._turns: list[_Turn] = []
+        self._turns: list[
+            tuple[float, int, _Entry]
+        ] = []  # a heap: when, by the loop's clock; to tell them apart; whose
         self._numbers = itertools.count()
         self._stirred = asyncio.Event()
         self.counts = Counts()
@@ -154,11 +151,11 @@ class Poller:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._stirred.clear()
-                while self._turns and self._turns[0].due_s <= loop.time():
-                    entry = heapq.heappop(self._turns).entry
+                while self._turns and self._turns[0][0] <= loop.time():
+                    _, _, entry = heapq.heappop(self._turns)
                     if not entry.is_removed:
                         self._begin(entry, places, group)
-                await self._until_stirred(self._turns[0].due_s if self._turns else None)
+                await self._until_stirred(self._turns[0][0] if self._turns else None)
 
     def _affordable(self) -> int:
         """How many machines can be read at a time with the files that the system allows us."""
@@ -170,6 +167,8 @@ class Poller:
         return affordable
 
     async def _until_stirred(self, due_s: float | None) -> None:
+        if due_s is not None:
+            due_s = max(due_s, asyncio.get_running_loop().time() + _TICK_S)
         try:
             async with asyncio.timeout_at(due_s):
                 await self._stirred.wait()
@@ -185,7 +184,7 @@ class Poller:
         """Set the machine's next turn, given as the time of day: a clock that is set is followed within an interval."""
         wait_s = due_s - self._clock().timestamp()
         at_s = asyncio.get_running_loop().time() + wait_s
-        heapq.heappush(self._turns, _Turn(at_s, next(self._numbers), entry))
+        heapq.heappush(self._turns, (at_s, next(self._numbers), entry))
 
     def _begin(self, entry: _Entry, places: _Places, group: asyncio.TaskGroup) -> None:
         grid_s = self._grid_s(entry)

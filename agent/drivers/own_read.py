@@ -8,6 +8,7 @@ the library's reading stands.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -54,14 +55,13 @@ class OwnRead:
         self._rests.next_read()
         if _PORT in self._rests:
             return Extra()
-        try:
+        with contextlib.suppress(TimeoutError, MinerUnreachable):  # what came before it is kept
             async with asyncio.timeout(LIMIT_S):
                 await self._ask_all(answers)
-        except (TimeoutError, MinerUnreachable):
-            if not answers:
-                self._rests.failed(_PORT)
-        else:
+        if answers:
             self._rests.worked(_PORT)
+        else:
+            self._rests.failed(_PORT)
         return understand(answers, self._make)
 
     async def _ask_all(self, answers: dict[str, rpc.Answer]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -20,7 +22,7 @@ from agent.simulator.families.kinds import family_machine
 from agent.simulator.farm import Farm
 from agent.simulator.machine import Login as Asked
 from tests import loopback
-from tests.agent.drivers.doors import doors, say
+from tests.agent.drivers.doors import doors, hang, say
 
 ENGINES = ("auto", "asic-rs", "pyasic")
 ANTMINER = b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm="antMiner", nonce="n", qop="auth"\r\n'
@@ -132,6 +134,26 @@ def test_an_unknown_make_stops_the_start_and_says_which_there_are(tmp_path: Path
 def test_an_unknown_engine_stops_the_start() -> None:
     with pytest.raises(Misconfigured, match="write auto, asic-rs or pyasic"):
         engine("cgminer")
+
+
+async def test_machines_are_never_asked_through_a_proxy_of_the_environment() -> None:
+    """asic-rs would take one: it would learn addresses and passwords of the site."""
+    proxy, address = loopback.take(2)
+    code = (
+        "import asyncio; from agent.drivers.registry import engine\n"
+        f"async def main(): return (await engine().find('{address}')).facts.make\n"
+        "print(asyncio.run(main()))"
+    )
+    async with Farm([family_machine("bitaxe", address, seed=0)]).listening(), doors(proxy, port8080=hang) as opened:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code),
+            env={**os.environ, "HTTP_PROXY": f"http://{proxy}:8080", "http_proxy": f"http://{proxy}:8080"},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate()
+
+    assert out.decode().strip() == "BitAxe"
+    assert opened["port8080"].entered == 0
 
 
 async def test_the_libraries_tell_the_log_no_address(secured: str, caplog: pytest.LogCaptureFixture) -> None:

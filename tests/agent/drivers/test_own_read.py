@@ -79,6 +79,16 @@ async def test_a_machine_without_the_port_is_left_alone_for_longer_and_longer() 
         assert opened["port4028"].entered == 1
 
 
+async def test_another_protocol_on_the_port_is_left_alone_too() -> None:
+    """ePIC serves its web page there."""
+    (address,) = loopback.take()
+    own = OwnRead(address, None)
+    async with doors(address, port4028=say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as opened:
+        for _ in range(3):
+            assert await own.read() == Extra()
+        assert opened["port4028"].entered == 3, "one read: all at once, and each alone"
+
+
 async def test_garbage_is_nothing_and_no_error() -> None:
     (address,) = loopback.take()
     own = OwnRead(address, "Antminer")
