@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import Notify
 from backend.notify.agenda import Agenda, Planner
-from backend.notify.outbox import GIVE_UP, insert_new, last_sent, new_row
+from backend.notify.notices import NOTICE, Notice, addressed
+from backend.notify.outbox import GIVE_UP, KIND, insert_new, last_sent, new_row
 from backend.notify.routing import Channel, contact
 from backend.registry.database import Database
 from backend.registry.tables import Member, OutboxMessage, Site, Telling, Warning
@@ -43,9 +44,10 @@ class Claim:
     channel: Channel
     to: str
     member: Member
-    site: Site
+    site: Site | None  # None: a notice
     agenda: Agenda
     is_reminder: bool
+    notice: Notice | None = None
 
 
 class Claims:
@@ -98,10 +100,12 @@ class Claims:
 
     async def _take(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
         member = await session.get_one(Member, row.member_id)
-        site = await session.get(Site, row.site_id)
+        if row.kind == NOTICE:
+            return await _take_notice(session, row, member, now)
+        site = await session.get_one(Site, row.site_id)
         channel = Channel(row.channel)
         to = contact(member, channel)
-        if to is None or site is None:
+        if to is None:
             await session.delete(row)
             return None
         if row.body:
@@ -140,9 +144,10 @@ class Claims:
             if row is None or row.sent_at is not None:
                 return  # sent twice, by us and by whoever held it after our lease: told once
             row.sent_at, row.claimed_until, row.last_error = now, None, None
-            await _tell(session, row)
-            await session.flush()
-            await self._follow(session, claim, now, now)
+            if claim.site is not None:
+                await _tell(session, row)
+                await session.flush()
+                await self._follow(session, claim, claim.site, now, now)
 
     async def retry(self, claim: Claim, error: str, *, due_at: datetime, may_have_arrived: bool, now: datetime) -> bool:
         """It did not leave: try again at `due_at`. False: it is given up, the time is over."""
@@ -153,11 +158,12 @@ class Claims:
             row.claimed_until, row.last_error = None, error[:500]
             if due_at <= row.expires_at:
                 row.due_at = due_at
-                row.body = row.body if may_have_arrived else {}
+                row.body = row.body if may_have_arrived or claim.site is None else {}
                 return True
             row.failed_at = now
             await session.flush()
-            await self._follow(session, claim, now, now)
+            if claim.site is not None:
+                await self._follow(session, claim, claim.site, now, now)
             return False
 
     async def fail(self, claim: Claim, error: str, *, is_contact_bad: bool, now: datetime) -> None:
@@ -168,24 +174,49 @@ class Claims:
                 return
             row.failed_at, row.claimed_until, row.last_error = now, None, error[:500]
             await session.flush()
+            if claim.site is None:
+                return  # who asked for it will notice
             if is_contact_bad:
                 await _mark_contact(session, claim, error, now)
             else:
-                await self._follow(session, claim, now + timedelta(seconds=self._settings.repeat_s), now)
+                last = now + timedelta(seconds=self._settings.repeat_s)
+                await self._follow(session, claim, claim.site, last, now)
 
-    async def _follow(self, session: AsyncSession, claim: Claim, last: datetime, now: datetime) -> None:
+    async def _follow(self, session: AsyncSession, claim: Claim, site: Site, last: datetime, now: datetime) -> None:
         """Open the next message to this contact and site, if there is anything to say, now or later."""
-        agenda = await self._planner.agenda(session, claim.site, claim.member.id, claim.channel, now=now)
+        agenda = await self._planner.agenda(session, site, claim.member.id, claim.channel, now=now)
         due_at = agenda.due(last, self._settings, now)
         if due_at is not None:
             recipient = (claim.member.id, claim.channel)
-            await insert_new(
-                session, [new_row(claim.site.account_id, claim.site.id, recipient, due_at=due_at, now=now)]
-            )
+            await insert_new(session, [new_row(site.account_id, site.id, recipient, due_at=due_at, now=now)])
+
+
+async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member, now: datetime) -> Claim | None:
+    """A notice says what it says: nothing is gathered, nothing follows, and it is of no use for ever."""
+    found = await addressed(session, row, member, now)
+    if found is None or row.expires_at <= now:
+        await session.delete(row)
+        return None
+    row.attempts += 1
+    row.claimed_until = now + LEASE
+    to, notice = found
+    return Claim(
+        id=row.id,
+        attempt=row.attempts,
+        created_at=row.created_at,
+        channel=Channel(row.channel),
+        to=to,
+        member=member,
+        site=None,
+        agenda=Agenda(),
+        is_reminder=False,
+        notice=notice,
+    )
 
 
 def _is_open() -> ColumnElement[bool]:
-    return OutboxMessage.sent_at.is_(None) & OutboxMessage.failed_at.is_(None)
+    is_ours = OutboxMessage.kind.in_((KIND, NOTICE))
+    return is_ours & OutboxMessage.sent_at.is_(None) & OutboxMessage.failed_at.is_(None)
 
 
 async def _locked(session: AsyncSession, claim: Claim) -> OutboxMessage | None:

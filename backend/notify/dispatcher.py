@@ -151,7 +151,7 @@ class Dispatcher:
             slots.release()
 
     async def _send(self, claim: Claim, clock: Callable[[], datetime]) -> None:
-        log = _log.bind(message=claim.id, channel=claim.channel.value, account=claim.site.account_id)
+        log = _log.bind(message=claim.id, channel=claim.channel.value, account=claim.member.account_id)
         try:
             with self._meters.send_s.labels(claim.channel.value).time():
                 message = self._renderer.message(claim, now=clock())

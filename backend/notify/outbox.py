@@ -25,6 +25,9 @@ from backend.warnings.severity import Severity
 GIVE_UP: Final = timedelta(hours=24)
 """A message that could not be sent for so long has failed."""
 
+KIND: Final = "warnings"
+"""Of messages whose words are decided when they are sent, from what fires."""
+
 Recipient = tuple[str, Channel]
 """Member and channel."""
 
@@ -117,7 +120,7 @@ def new_row(account: str, site: str, recipient: Recipient, *, due_at: datetime, 
         "site_id": site,
         "member_id": member,
         "channel": channel.value,
-        "kind": "warnings",
+        "kind": KIND,
         "dedup_key": dedup_key(site, member, channel),
         "body": {},
         "created_at": now,

@@ -9,8 +9,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from backend.config import Contact
-from backend.notify import gsm
+from backend.notify import gsm, notices
 from backend.notify.claims import Claim
+from backend.notify.notices import Notice
 from backend.notify.protocol import Message
 from backend.notify.routing import Channel
 from backend.notify.words import Section, headline, sections
@@ -36,29 +37,47 @@ class Renderer:
         self._catalogue = catalogue
         self._page_url = f"{public_url.rstrip('/')}/"
         self._contact = contact
+        self._write_to = f"{contact.name} <{contact.email}>" if contact.email else None
 
     def message(self, claim: Claim, *, now: datetime) -> Message:
         """The message of a claim. The same claim at another time says the same, with the durations of then."""
+        if claim.notice is not None:
+            return self._notice(claim, claim.notice)
+        site = claim.site
+        if site is None:
+            raise LookupError("a message is about a site or it is a notice")
         new, over, standing = (
-            sections(warnings, self._catalogue, claim.site, now)
+            sections(warnings, self._catalogue, site, now)
             for warnings in (claim.agenda.new, claim.agenda.over, claim.agenda.standing)
         )
         label, what = _title(new, over, standing)
         if claim.channel is Channel.SMS:
-            wordings = _wordings(claim.site.name, label, what, (*new, *standing), self._page_url)
+            wordings = _wordings(site.name, label, what, (*new, *standing), self._page_url)
             text = _shortened(wordings)
             html: str | None = None
         else:
-            words = self._words(claim.site.name, f"{label}: {what}") | {"new": new, "over": over, "standing": standing}
+            words = self._words(site.name, f"{label}: {what}") | {"new": new, "over": over, "standing": standing}
             text = _TEMPLATES.get_template("warnings.txt").render(words).lstrip()
             html = _TEMPLATES.get_template("warnings.html").render(words).lstrip()
         return Message(
             id=claim.id,
             to=claim.to,
-            topic=claim.site.id,
-            subject=f"{label} - {claim.site.name}: {what}",
+            topic=site.id,
+            subject=f"{label} - {site.name}: {what}",
             text=text,
             html=html,
+            created_at=claim.created_at,
+        )
+
+    def _notice(self, claim: Claim, notice: Notice) -> Message:
+        text = notices.text(notice, self._contact.name, self._page_url, self._write_to)
+        return Message(
+            id=claim.id,
+            to=claim.to,
+            topic=claim.id,
+            subject=notices.subject(notice, self._contact.name),
+            text=gsm.plain(text) if claim.channel is Channel.SMS else text,
+            html=None,
             created_at=claim.created_at,
         )
 
@@ -69,7 +88,7 @@ class Renderer:
             "site": site,
             "page_url": self._page_url,
             "service": contact.name,
-            "contact": f"{contact.name} <{contact.email}>" if contact.email else None,
+            "contact": self._write_to,
             "contact_address": contact.email,
         }
 

@@ -130,11 +130,11 @@ class Ledger:
 
 
 def _interval(result: Judgement, time: datetime) -> timedelta | None:
-    """Adapts to a shorter interval at once and to a longer one by doubling: a hole is no interval."""
+    """Follows what passes between rounds by no more than a factor of 2: neither a hole nor a stray reading is one."""
     if result.judged_to is None:
         return None
     passed = time - result.judged_to
-    return passed if result.interval is None else min(passed, 2 * result.interval)
+    return passed if result.interval is None else max(result.interval / 2, min(passed, 2 * result.interval))
 
 
 def _keep(states: dict[str, State], rule: Rule, state: State) -> None:
