@@ -3,6 +3,9 @@
 Design constraints:
 - What `append` took survives kill -9 and power loss: written beside its place, synced, renamed, folder synced.
 - Only an acknowledgement, a quarantine or the byte cap takes a batch out. Past the cap the oldest goes, and is counted.
+- What was read in the last minutes goes first, then the rest, oldest first (docs/adr: newest state, then history).
+- Small batches that wait for long are joined into larger ones, which pack better; never one that was handed out,
+  because the backend may have it already.
 - A sequence number is used once in the life of the folder, also when the spool ran empty before a restart.
 - An acknowledgement may be forgotten when the power goes: the batch is sent again with its old id, which the backend
   has stored once already.
@@ -20,26 +23,33 @@ import fcntl
 import os
 import re
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple, Self
-from uuid import uuid5
+from uuid import UUID
 
 import structlog
-import zstandard
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent import durable
+from agent.envelope import Envelope
 from agent.errors import DiskTrouble, Misconfigured
-from agent.wire import Batch, ContractError, decode, encode
+from agent.packing import halves, joined, pack, unpack
+from agent.wire import Batch, ContractError
 
 _COUNTS: Final = "counts.json"
 _NAME = re.compile(r"^(\d{20})\.batch$")
 _RESERVED: Final = 1_000
 """Sequence numbers reserved on disk at a time; a restart goes on after the reserved ones."""
-_MOST_UNPACKED: Final = 256 * 2**20
 _QUARANTINE_SHARE: Final = 0.1
+_FRESH_S: Final = 120.0
+"""So long a batch is news: two rounds of the usual interval, so that each machine is in it."""
+_JOINED_READINGS: Final = 1_000
+_MOST_JOINED: Final = 1_500
+"""The contract's bound is 2,000 readings."""
 
 log = structlog.get_logger()
 
@@ -48,7 +58,12 @@ class Spooled(NamedTuple):
     """A batch and its place in the queue."""
 
     sequence: int
-    batch: Batch
+    envelope: Envelope
+
+    @property
+    def batch(self) -> Batch:
+        """The batch itself. Raises `ContractError`."""
+        return self.envelope.opened()
 
 
 class Counts(BaseModel):
@@ -63,6 +78,8 @@ class Counts(BaseModel):
     quarantined: int = 0
     splitting: int | None = None  # the sequence of a batch that is being replaced by its halves
     second_half: int | None = None
+    joining: tuple[int, ...] = ()  # the sequences of batches that are being joined, into the place of the first
+    joined_id: UUID | None = None
 
 
 class Backlog(NamedTuple):
@@ -76,10 +93,16 @@ class Backlog(NamedTuple):
 class Spool:
     """The queue in one folder. Raises `Misconfigured` when another process has it, `DiskTrouble` when it cannot be."""
 
-    def __init__(self, folder: Path, max_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, clock_s: Callable[[], float] = time.monotonic) -> None:
+        """`clock_s` gives seconds that nobody sets: how long a batch has waited does not depend on the time of day."""
         self._folder = durable.private_folder(folder)
         self._quarantine = durable.private_folder(folder / "quarantine")
         self._max_bytes = max_bytes
+        self._clock_s = clock_s
+        self._fresh: deque[tuple[int, float]] = deque()  # sequences and when they came, in their order
+        self._loose: dict[int, int] = {}  # sequences that may be joined → their readings
+        self._untried: dict[int, int] = {}  # as above, still fresh
+        self._withheld: set[int] = set()
         self._mutex = threading.RLock()
         self._lock = _locked(folder)
         try:
@@ -93,6 +116,7 @@ class Spool:
             self._next = max([self._counts.reserved, *taken, *self._queue], default=0) + 1
             self._finish_drop()
             self._finish_split()
+            self._finish_join()
         except OSError as error:
             self.close()
             raise durable.trouble(error, folder) from error
@@ -121,25 +145,44 @@ class Spool:
         """
         with self._mutex:
             sequence = self._take_number()
-            data = _pack(batch)
+            envelope = Envelope.made_of(batch)
+            data = pack(envelope)
             self._make_room(len(data))
             durable.write(self._path(sequence), data)
             self._note(sequence, len(data))
+            self._fresh.append((sequence, self._clock_s()))
+            self._untried[sequence] = envelope.readings
+            self._age()
             return sequence
 
-    def oldest(self) -> Spooled | None:
-        """The batch to send next, or None. Damaged ones on the way go to the quarantine."""
+    def next_up(self, *, totals_only: bool = False) -> Spooled | None:
+        """The batch to send next, or None: the oldest that is news, else the oldest of all.
+
+        Damaged ones on the way go to the quarantine. With `totals_only`, batches that hold readings stay where they
+        are, and are not handed out.
+        """
         with self._mutex:
-            while self._queue:
-                sequence = self._queue[0]
+            while (sequence := self._first(totals_only=totals_only)) is not None:
                 try:
-                    return Spooled(sequence, self._load(sequence))
+                    envelope = self._load(sequence)
                 except FileNotFoundError:
                     log.warning("spool.batch_gone", sequence=sequence)
                     self._forget(sequence)
                 except ContractError as error:
                     self.quarantine(sequence, f"damaged: {error}")
+                else:
+                    if not (totals_only and envelope.readings):
+                        self._loose.pop(sequence, None)
+                        self._untried.pop(sequence, None)
+                        return Spooled(sequence, envelope)
+                    self._withheld.add(sequence)
             return None
+
+    @property
+    def withheld_batches(self) -> int:
+        """Batches that `next_up` left where they are because they hold readings."""
+        with self._mutex:
+            return len(self._withheld)
 
     def acknowledge(self, sequence: int) -> None:
         """The backend has it: take it out. Of a batch that the cap dropped meanwhile, nothing is left to do."""
@@ -173,14 +216,14 @@ class Spool:
         """
         with self._mutex:
             try:
-                batch = self._load(sequence)
+                batch = self._load(sequence).opened()
             except (ContractError, FileNotFoundError):
                 return True  # gone or damaged since it was read: `oldest` deals with that
             if len(batch.readings) < 2:
                 return False
             number = self._take_number()
             self._save(splitting=sequence, second_half=number)
-            first, second = _halves(batch)
+            first, second = halves(batch)
             self._place(number, second)
             try:
                 self._place(sequence, first)
@@ -204,18 +247,54 @@ class Spool:
     def _path(self, sequence: int) -> Path:
         return self._folder / f"{sequence:020}.batch"
 
-    def _load(self, sequence: int) -> Batch:
+    def _first(self, *, totals_only: bool) -> int | None:
+        self._age()
+        if totals_only:
+            return next((one for one in self._queue if one not in self._withheld), None)
+        self._withheld.clear()
+        return self._fresh[0][0] if self._fresh else self._queue[0] if self._queue else None
+
+    def _age(self) -> None:
+        """What is news no more can be joined with its like."""
+        now_s = self._clock_s()
+        while self._fresh and (self._fresh[0][0] not in self._sizes or now_s - self._fresh[0][1] > _FRESH_S):
+            sequence, _ = self._fresh.popleft()
+            readings = self._untried.pop(sequence, None)
+            if sequence in self._sizes and readings is not None and readings < _JOINED_READINGS:
+                self._loose[sequence] = readings
+                if sum(self._loose.values()) >= _JOINED_READINGS:
+                    self._join()
+
+    def _join(self) -> None:
+        """Put the loose batches into the place of their first. All or nothing, whenever the process dies."""
+        sequences = [one for one in self._loose if one in self._sizes]
+        self._loose.clear()
+        try:
+            self._finish_join()  # of one that the disk broke off
+            batches = [self._load(one).opened() for one in sequences]
+            if len(batches) < 2 or sum(len(one.readings) for one in batches) > _MOST_JOINED:
+                return
+            whole = joined(batches)
+            self._save(joining=tuple(sequences), joined_id=whole.id)
+            self._place(sequences[0], whole, is_joined=True)
+            for sequence in sequences[1:]:
+                self._forget(sequence)
+            self._finish_join()
+        except (ContractError, FileNotFoundError, DiskTrouble):
+            return  # they stay as they are, and a damaged one is dealt with when its turn comes
+
+    def _load(self, sequence: int) -> Envelope:
         """Raises `ContractError` when it is damaged, `FileNotFoundError` when somebody removed it, `DiskTrouble`."""
         path = self._path(sequence)
         try:
-            return _unpack(path.read_bytes())
+            return unpack(path.read_bytes())
         except FileNotFoundError:
             raise
         except OSError as error:
             raise durable.trouble(error, path) from error
 
-    def _place(self, sequence: int, batch: Batch) -> None:
-        data = _pack(batch)
+    def _place(self, sequence: int, envelope: Envelope, *, is_joined: bool = False) -> None:
+        data = pack(envelope, is_joined=is_joined)
         durable.write(self._path(sequence), data)
         self._note(sequence, len(data))
 
@@ -229,6 +308,9 @@ class Spool:
         if sequence in self._sizes:
             self._bytes -= self._sizes.pop(sequence)
             self._queue.remove(sequence)
+            self._withheld.discard(sequence)
+            self._loose.pop(sequence, None)
+            self._untried.pop(sequence, None)
 
     def _take_number(self) -> int:
         if self._next > self._counts.reserved:
@@ -240,7 +322,7 @@ class Spool:
         while self._queue and self._bytes + size > self._max_bytes:
             sequence = self._queue[0]
             try:
-                readings = len(self._load(sequence).readings)
+                readings = self._load(sequence).readings
             except (ContractError, DiskTrouble, FileNotFoundError):
                 readings = 0  # what it held cannot be said
             with contextlib.suppress(DiskTrouble):  # a full disk is no reason to keep it: the next save has the count
@@ -272,12 +354,23 @@ class Spool:
             return
         if whole in self._sizes and half in self._sizes:
             with contextlib.suppress(ContractError):  # a damaged one goes to the quarantine when its turn comes
-                first, second = _halves(self._load(whole))
+                first, second = halves(self._load(whole).opened())
                 if second.id == self._load(half).id:
                     self._place(whole, first)
         self._save(splitting=None, second_half=None)
 
-    def _save(self, **changes: int | None) -> None:
+    def _finish_join(self) -> None:
+        """If the whole was written, its parts give way to it; else they stay as they were."""
+        parts = self._counts.joining
+        if not parts:
+            return
+        with contextlib.suppress(ContractError, FileNotFoundError):
+            if self._load(parts[0]).id == self._counts.joined_id:
+                for sequence in parts[1:]:
+                    self.acknowledge(sequence)
+        self._save(joining=(), joined_id=None)
+
+    def _save(self, **changes: int | UUID | tuple[int, ...] | None) -> None:
         self._counts = self._counts.model_copy(update=changes)
         durable.write(self._folder / _COUNTS, self._counts.model_dump_json().encode())
 
@@ -307,25 +400,3 @@ def _read_counts(path: Path) -> Counts:
 
 def _batches(folder: Path) -> list[tuple[Path, re.Match[str]]]:
     return [(path, match) for path in folder.iterdir() if (match := _NAME.match(path.name))]
-
-
-def _pack(batch: Batch) -> bytes:
-    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(encode(batch))
-
-
-def _unpack(data: bytes) -> Batch:
-    """Raises `ContractError` for anything that is not one whole batch."""
-    try:
-        if not 0 < zstandard.frame_content_size(data) <= _MOST_UNPACKED:
-            raise ContractError("no batch of a plausible size")
-        return decode(zstandard.ZstdDecompressor().decompress(data))
-    except zstandard.ZstdError as error:
-        raise ContractError("does not unpack") from error
-
-
-def _halves(batch: Batch) -> tuple[Batch, Batch]:
-    middle = len(batch.readings) // 2
-    return (
-        batch.model_copy(update={"id": uuid5(batch.id, "first half"), "readings": batch.readings[:middle]}),
-        batch.model_copy(update={"id": uuid5(batch.id, "second half"), "readings": batch.readings[middle:]}),
-    )

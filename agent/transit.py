@@ -129,17 +129,30 @@ def _verdict(error: Exception) -> str:
 class _Problem(BaseModel):
     """What we read of an RFC 9457 error."""
 
+    type: str = ""
     title: str = ""
     detail: str = ""
 
 
+def problem_kind(answer: Answer) -> str:
+    """What programs know a problem+json answer by: the last word of its type; else empty."""
+    said = _problem(answer)
+    return said.type.rpartition(":")[2].rpartition("/")[2] if said else ""
+
+
 def problem(answer: Answer) -> str:
     """The reason that a problem+json answer gives, in one line of at most 300 plain characters; else empty."""
-    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
-        return ""
-    try:
-        said = _Problem.model_validate_json(answer.body)
-    except ValidationError:
+    said = _problem(answer)
+    if said is None:
         return ""
     text = " ".join(re.sub(r"[^\x20-\x7e]+", " ", said.detail or said.title).split())
     return text[:300]
+
+
+def _problem(answer: Answer) -> _Problem | None:
+    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return None
+    try:
+        return _Problem.model_validate_json(answer.body)
+    except ValidationError:
+        return None

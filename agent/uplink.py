@@ -1,10 +1,13 @@
-"""Sends what the spool holds to the backend, oldest first, until the backend says that it has it.
+"""Sends what the spool holds to the backend, in the spool's order, until the backend says that it has it.
 
 What an answer means:
 - 200 with the contract's answer: acknowledged. Any other 2xx or 3xx, or a 200 that says something else, comes from
   something that is not the backend (a captive portal, a wrong URL): nothing is acknowledged, try again later.
 - 400, 422: this batch will never be taken: quarantine. 413: it is too big: halve it; a single reading: quarantine.
-- 401, 403: our token is not valid: pause, say so, look again every few minutes (a fixed token goes on by itself).
+- 422 for the contract's version, or for totals that the backend does not keep: one side has to be updated, wait for
+  that. 422 for its times while the two clocks differ: wait until this computer's clock is right.
+- 403 that asks for totals: obeyed from the next request on, and after every restart; readings stay at the site.
+- 401, other 403: our token is not valid: pause, say so, look again every few minutes (a fixed token goes on by itself).
 - 408, 429, 5xx, no answer: full-jitter exponential back-off; Retry-After is honoured up to a bound.
 - Everything else, 415 too, is about the way and not about this batch: nothing is lost, retry as slowly as when paused.
 
@@ -29,9 +32,10 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt, ValidationErr
 
 from agent import transit
 from agent.enrolment import Enrolment
+from agent.envelope import Envelope
 from agent.errors import DiskTrouble, Misconfigured, NotAllowed, Rejected, RetryLater
+from agent.privacy import Privacy
 from agent.spool import Spool, Spooled
-from agent.wire import Batch, encode
 
 log = structlog.get_logger()
 
@@ -66,6 +70,15 @@ class TooBig(Rejected):
     """The backend takes no batch of this size (413): halve it."""
 
 
+class TotalsOnly(Exception):
+    """The backend may not be sent readings of single machines."""
+
+
+_CLOCKS_DIFFER_S: Final = 300.0
+_UPDATE: Final = frozenset({"unknown-contract", "aggregates-not-stored"})
+_TOTALS_ONLY: Final = "aggregates-only"
+
+
 class _Stored(BaseModel):
     """The contract's answer to a batch; fields that later versions add are left alone."""
 
@@ -86,8 +99,11 @@ class Uplink:
         clock: Callable[[], datetime],
         pacing: Pacing = USUAL,
         leaving: Callable[[UUID, bytes], None] = lambda batch, body: None,
+        privacy: Privacy | None = None,
     ) -> None:
-        """`enrolment` is asked again after each refusal of the token, so that a new one is used without a restart.
+        """Without `privacy` a demand for totals stands until the process ends.
+
+        `enrolment` is asked again after each refusal of the token, so that a new one is used without a restart.
 
         `leaving` is called before each try with the batch's id and the request's body, to the letter.
         """
@@ -98,6 +114,7 @@ class Uplink:
         self._clock = clock
         self._pacing = pacing
         self._leaving = leaving
+        self._privacy = privacy or Privacy.open_mind()
         self._news = asyncio.Event()
         self._failures = 0
         self._condition = Condition("idle", "", clock(), None, 0, 0)
@@ -128,19 +145,27 @@ class Uplink:
 
     async def drain(self) -> None:
         """Send all there is; at the first batch that cannot go, raises `RetryLater`, `NotAllowed` or `DiskTrouble`."""
-        while (spooled := await asyncio.to_thread(self._spool.oldest)) is not None:
+        while (spooled := await asyncio.to_thread(self._next_up)) is not None:
             await self._deliver(spooled)
             self._failures = 0
         self._enter("idle", "")
+
+    def _next_up(self) -> Spooled | None:
+        return self._spool.next_up(totals_only=self._privacy.is_totals_only)
 
     async def _deliver(self, spooled: Spooled) -> None:
         if self._condition.word == "idle":
             self._enter("sending", "")
         try:
-            await self._send(spooled.batch)
+            await self._send(spooled.envelope)
+        except TotalsOnly as error:
+            if not spooled.envelope.readings:  # then there is nothing that could be left out
+                raise RetryLater(str(error), self._pacing.paused_s) from error
+            await asyncio.to_thread(self._privacy.demand_totals)
+            return
         except TooBig as error:
             if await asyncio.to_thread(self._spool.split, spooled.sequence):
-                log.info("uplink.halved", sequence=spooled.sequence, readings=len(spooled.batch.readings))
+                log.info("uplink.halved", sequence=spooled.sequence, readings=spooled.envelope.readings)
             else:
                 await asyncio.to_thread(self._spool.quarantine, spooled.sequence, str(error))
             return
@@ -151,14 +176,14 @@ class Uplink:
         self._condition = self._condition._replace(
             acknowledged_at=self._clock(),
             acknowledged_batches=self._condition.acknowledged_batches + 1,
-            acknowledged_readings=self._condition.acknowledged_readings + len(spooled.batch.readings),
+            acknowledged_readings=self._condition.acknowledged_readings + spooled.envelope.readings,
         )
         self._enter("sending", "")
 
-    async def _send(self, batch: Batch) -> None:
+    async def _send(self, envelope: Envelope) -> None:
         """One try. Returns when the backend has the batch; raises by what its answer means."""
-        body = await asyncio.to_thread(_body, batch, self._clock())
-        self._leaving(batch.id, body)
+        body = await asyncio.to_thread(_body, envelope, self._clock())
+        self._leaving(envelope.id, body)
         answer = await transit.post(
             self._client,
             f"{self._enrolment.url}/v1/batches",
@@ -175,6 +200,7 @@ class Uplink:
     def _judge(self, answer: transit.Answer) -> None:
         reason = transit.problem(answer)
         said = f"the backend answered {answer.status}{f': {reason}' if reason else ''}"
+        kind = transit.problem_kind(answer)
         match answer.status:
             case 200:
                 if not _is_acknowledgement(answer):
@@ -183,6 +209,16 @@ class Uplink:
                     )
             case 413:
                 raise TooBig(said)
+            case 422 if kind in _UPDATE:
+                raise RetryLater(f"{said}; update the older one of the two: nothing is lost", self._pacing.paused_s)
+            case 422 if kind == "time" and (ahead_s := self._ahead_s(answer)):
+                raise RetryLater(
+                    f"this computer's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the "
+                    "backend's; set it right",
+                    self._pacing.paused_s,
+                )
+            case 403 if kind == _TOTALS_ONLY:
+                raise TotalsOnly(said)
             case 400 | 422:
                 raise Rejected(said)
             case 401 | 403:
@@ -191,6 +227,15 @@ class Uplink:
                 raise RetryLater(said, _retry_after_s(answer.headers.get("Retry-After"), self._clock()))
             case _:
                 raise RetryLater(f"{said}; is its URL right, and its version?", self._pacing.paused_s)
+
+    def _ahead_s(self, answer: transit.Answer) -> float:
+        """How far our clock is ahead of the backend's; 0 when they agree, or the backend does not say."""
+        try:
+            theirs = parsedate_to_datetime(answer.headers.get("Date", ""))
+        except ValueError:
+            return 0.0
+        ahead_s = (self._clock() - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))).total_seconds()
+        return ahead_s if abs(ahead_s) > _CLOCKS_DIFFER_S else 0.0
 
     def _renew(self) -> None:
         """Take a token that was enrolled meanwhile; one of another site needs a restart, readings carry the site."""
@@ -220,12 +265,8 @@ class Uplink:
             log.info("uplink.recovered", after_s=round((self._clock() - before.since).total_seconds(), 1))
 
 
-def _body(batch: Batch, now: datetime) -> bytes:
-    """The request: the batch as it was spooled, but for when it is sent and how old the backlog is."""
-    oldest = min((reading.time for reading in batch.readings), default=now)
-    backlog_s = max(0.0, (now - oldest).total_seconds())
-    sent = batch.model_copy(update={"sent_at": now.astimezone(UTC), "backlog_s": round(backlog_s, 3)})
-    return zstandard.ZstdCompressor(level=3).compress(encode(sent))
+def _body(envelope: Envelope, now: datetime) -> bytes:
+    return zstandard.ZstdCompressor(level=3).compress(envelope.stamped(now))
 
 
 def _is_acknowledgement(answer: transit.Answer) -> bool:

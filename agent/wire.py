@@ -1,9 +1,9 @@
 """Wire contract v1: everything that may leave a site, and nothing else.
 
-A `Batch` of `Reading`s is all that an agent ever sends. Every field is a number with its unit in its
-name, an enumeration, a catalogued name or a pseudonym. A field that a machine does not give is absent
-(`None` here, left out of the JSON), never 0. Unknown fields are refused in both directions, so a new
-field is a decision made in this file and not a side effect of a firmware update.
+A `Batch` of `Reading`s, or of `Aggregate`s in their place, is all that an agent ever sends. Every field is a
+number with its unit in its name, an enumeration, a catalogued name or a pseudonym. A field that a machine does
+not give is absent (`None` here, left out of the JSON), never 0. Unknown fields are refused in both directions, so
+a new field is a decision made in this file and not a side effect of a firmware update.
 
 This module imports the standard library and pydantic only: it is the one thing that both programs share.
 """
@@ -31,6 +31,9 @@ CONTRACT: Final = 1
 
 MAX_READINGS: Final = 2_000
 """Readings in one batch; the agent sends about 500."""
+
+FEWEST: Final = 5
+"""Machines in a group that totals are told of: of fewer, a total tells of each."""
 
 MachineId = NewType("MachineId", str)
 """`mnr-` + 16 Crockford base32 characters: a machine, known by name only at its site."""
@@ -65,6 +68,8 @@ Celsius = Annotated[float, Field(ge=-60, le=250, allow_inf_nan=False)]
 Rpm = Annotated[int, Field(ge=0, le=100_000)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=4e9, allow_inf_nan=False)]
+GroupSize = Annotated[int, Field(ge=FEWEST, le=2**53)]
+Percentile = Annotated[float, Field(ge=-60, le=1e6, allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
@@ -188,8 +193,56 @@ class Reading(_Frozen):
         return max(temps, default=None)
 
 
+class Spread(_Frozen):
+    """One number over a group of machines."""
+
+    machines: GroupSize
+    """How many machines told it; of fewer than 5 it is not said."""
+    total: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] | None = None
+    """The sum, of what can be added up (TH/s, W): what the site makes and uses."""
+    p10: Percentile
+    """A tenth of the machines have less: the weak ones."""
+    p50: Percentile
+    """Half of the machines have less: the usual one."""
+    p90: Percentile
+    """A tenth of the machines have more: the hot ones."""
+
+
+class Aggregate(_Frozen):
+    """A site, or all machines of one model of it, in one poll: what leaves where single machines may not."""
+
+    time: Instant
+    """UTC, on the poll's grid."""
+    make: Name | None = None
+    """The maker, of a group by model; absent in what is of the whole site."""
+    model: Name | None = None
+    """The model, of a group by model; absent in what is of the whole site."""
+    machines: GroupSize
+    """How many machines were asked; a group of fewer than 5 is not told of."""
+    hashing: Count
+    """How many of them make hashes."""
+    idle: Count
+    """How many are meant to and make none."""
+    paused: Count
+    """How many are not meant to."""
+    unreachable: Count
+    """How many did not answer."""
+    fault: Count
+    """How many name a fault and make none."""
+    hashrate_ths: Spread | None = None
+    """TH/s of the machines that answered."""
+    power_w: Spread | None = None
+    """W of the machines that measure it."""
+    efficiency_j_per_th: Spread | None = None
+    """J/TH of the machines that measure their power."""
+    chip_temp_c: Spread | None = None
+    """°C of each machine's hottest chip."""
+    inlet_temp_c: Spread | None = None
+    """°C of the air (or liquid) that goes in."""
+
+
 class Batch(_Frozen):
-    """What one request carries: readings of one site."""
+    """What one request carries: readings of one site, or totals of it where single machines may not be told of."""
 
     id: UUID
     """UUID: the backend stores each id once, however often it arrives."""
@@ -205,6 +258,8 @@ class Batch(_Frozen):
     """s, the age of the oldest reading still unsent at the site."""
     readings: Annotated[tuple[Reading, ...], Field(max_length=MAX_READINGS)]
     """The readings."""
+    aggregates: Annotated[tuple[Aggregate, ...], Field(max_length=MAX_READINGS)] | None = None
+    """Totals, in place of readings."""
 
 
 class ContractError(ValueError):

@@ -25,7 +25,14 @@ def contract() -> str:
         "machine does not give is absent, never 0. A field that is not listed here is refused on both sides: it\n"
         "cannot leave the site.\n"
     )
-    models: tuple[type[BaseModel], ...] = (wire.Batch, wire.Reading, wire.Board, wire.Pool)
+    models: tuple[type[BaseModel], ...] = (
+        wire.Batch,
+        wire.Reading,
+        wire.Board,
+        wire.Pool,
+        wire.Aggregate,
+        wire.Spread,
+    )
     for model in models:
         text += f"\n## {model.__name__}\n{model.__doc__}\n\n| field | always | what and why |\n| --- | --- | --- |\n"
         for name, field in model.model_fields.items():

@@ -63,6 +63,8 @@ async def _take(call: Call[Query], limit: int, patience_s: float) -> BatchReply:
     now = call.services.clock()
     if batch.site != call.site:
         raise Problem(422, "the batch is not of the site that this token is for", kind="wrong-site")
+    if batch.aggregates:
+        raise Problem(422, "totals are part of the contract, and not kept here yet", kind="aggregates-not-stored")
     _check_times(batch, now)
     stored = await call.services.store.write(call.account, batch, now=now)
     await call.services.judge.judge(call.account, call.site, batch, now=now)

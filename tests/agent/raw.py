@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from agent.reading import Facts, Live, RawBoard, RawPool, RawReading
-from agent.wire import Batch, Reading, State
+from agent.wire import Aggregate, Batch, Reading, State
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -61,3 +61,8 @@ def batch(number: int = 0, readings: int = 1, site: str = "sit_0000000000000001"
         sent_at=NOON,
         readings=tuple(reading(n) for n in range(readings)),
     )
+
+
+def total(machines: int = 5) -> Aggregate:
+    """Totals of a site whose machines all make hashes."""
+    return Aggregate(time=NOON, machines=machines, hashing=machines, idle=0, paused=0, unreachable=0, fault=0)

@@ -48,7 +48,7 @@ async def gathering(disk: Spool, size: int = 10, flush_s: float = 0.05) -> Async
 
 def taken(disk: Spool) -> list[Batch]:
     found = []
-    while (spooled := disk.oldest()) is not None:
+    while (spooled := disk.next_up()) is not None:
         found.append(spooled.batch)
         disk.acknowledge(spooled.sequence)
     return found

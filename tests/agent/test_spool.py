@@ -13,9 +13,10 @@ import zstandard
 
 from agent import durable
 from agent.errors import DiskTrouble, Misconfigured
-from agent.spool import Spool
+from agent.packing import joined, pack
+from agent.spool import Counts, Spool
 from agent.wire import Batch, encode
-from tests.agent.raw import batch
+from tests.agent.raw import batch, total
 
 MB = 2**20
 
@@ -27,7 +28,7 @@ def names(folder: Path) -> list[str]:
 def drained(spool: Spool) -> list[Batch]:
     """All batches, taken out in order."""
     found = []
-    while (spooled := spool.oldest()) is not None:
+    while (spooled := spool.next_up()) is not None:
         found.append(spooled.batch)
         spool.acknowledge(spooled.sequence)
     return found
@@ -38,18 +39,18 @@ def test_batches_come_out_in_the_order_in_which_they_went_in(tmp_path: Path) -> 
         for number in range(20):
             spool.append(batch(number, readings=2))
         assert drained(spool) == [batch(number, readings=2) for number in range(20)]
-        assert spool.oldest() is None
+        assert spool.next_up() is None
 
 
 def test_a_batch_stays_until_it_is_acknowledged(tmp_path: Path) -> None:
     with Spool(tmp_path, MB) as spool:
         spool.append(batch(7))
-        first, again = spool.oldest(), spool.oldest()
+        first, again = spool.next_up(), spool.next_up()
         assert first == again
         assert first is not None
         spool.acknowledge(first.sequence)
         spool.acknowledge(first.sequence)
-        assert spool.oldest() is None
+        assert spool.next_up() is None
 
 
 def test_a_file_is_one_batch_compressed_and_named_by_its_sequence(tmp_path: Path) -> None:
@@ -67,7 +68,83 @@ def test_a_restart_finds_what_was_spooled_and_goes_on_counting(tmp_path: Path) -
     with Spool(tmp_path, MB) as spool:
         later = spool.append(batch(3))
         assert later > max(sequences)
-        assert [one.id.int for one in drained(spool)] == [0, 1, 2, 3]
+        assert [one.id.int for one in drained(spool)] == [3, 0, 1, 2]  # the new one is news
+
+
+class ClockS:
+    """Seconds that only the test moves."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_news_goes_before_the_backlog_and_the_backlog_in_its_order(tmp_path: Path) -> None:
+    clock_s = ClockS()
+    with Spool(tmp_path, MB, clock_s) as spool:
+        for number in range(3):
+            spool.append(batch(number))
+        clock_s.now_s = 1_000
+        for number in (3, 4):
+            spool.append(batch(number))
+        assert [one.id.int for one in drained(spool)] == [3, 4, 0, 1, 2]
+
+
+def test_small_batches_that_wait_are_joined_and_no_reading_is_lost(tmp_path: Path) -> None:
+    clock_s = ClockS()
+    with Spool(tmp_path, MB, clock_s) as spool:
+        for number in range(30):
+            spool.append(batch(number, readings=50))
+        clock_s.now_s = 1_000
+        spool.append(batch(30, readings=1))
+        assert len(names(tmp_path)) == 12  # twenty of them in one, ten that are too few, and the news
+    with Spool(tmp_path, MB, clock_s) as spool:
+        found = drained(spool)
+    assert sum(len(one.readings) for one in found) == 1_501
+    assert len({one.id for one in found}) == 12
+    assert len(found[0].readings) == 1_000
+
+
+def test_a_batch_that_was_handed_out_is_never_joined(tmp_path: Path) -> None:
+    clock_s = ClockS()
+    with Spool(tmp_path, MB, clock_s) as spool:
+        for number in range(30):
+            spool.append(batch(number, readings=50))
+        tried = spool.next_up()
+        assert tried is not None
+        clock_s.now_s = 1_000
+        spool.append(batch(30, readings=1))
+        again = next(one for one in drained(spool) if one.id == tried.batch.id)
+        assert again == tried.batch
+
+
+@pytest.mark.parametrize("dies_at", ["before the whole", "after the whole"])
+def test_a_join_that_a_kill_broke_off_loses_and_doubles_nothing(tmp_path: Path, dies_at: str) -> None:
+    with Spool(tmp_path, MB) as spool:
+        sequences = [spool.append(batch(number, readings=2)) for number in range(3)]
+    whole = joined([batch(number, readings=2) for number in range(3)])
+    (tmp_path / "counts.json").write_text(
+        Counts(reserved=1_000, joining=tuple(sequences), joined_id=whole.id).model_dump_json()
+    )
+    if dies_at == "after the whole":
+        (tmp_path / f"{sequences[0]:020}.batch").write_bytes(pack(whole))
+    with Spool(tmp_path, MB) as spool:
+        assert [reading for one in drained(spool) for reading in one.readings] == [*whole.opened().readings]
+
+
+def test_with_totals_only_readings_stay_where_they_are(tmp_path: Path) -> None:
+    totals = batch(7, readings=0).model_copy(update={"aggregates": (total(),)})
+    with Spool(tmp_path, MB) as spool:
+        spool.append(batch(1, readings=2))
+        spool.append(totals)
+        found = spool.next_up(totals_only=True)
+        assert found is not None
+        assert found.batch == totals
+        spool.acknowledge(found.sequence)
+        assert spool.next_up(totals_only=True) is None
+        assert spool.withheld_batches == 1
+        assert [one.id.int for one in drained(spool)] == [1]
 
 
 def test_a_sequence_is_never_used_again_though_the_spool_was_empty(tmp_path: Path) -> None:
@@ -150,7 +227,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
         flipped[place] ^= 0x10
         path.write_bytes(flipped)
         with Spool(tmp_path, MB) as spool:
-            found = spool.oldest()
+            found = spool.next_up()
             assert found is None or found.batch == batch(1, readings=2), place
 
 
@@ -178,7 +255,7 @@ def test_drafts_of_a_killed_process_are_removed_and_strange_files_left_alone(tmp
     (tmp_path / "00000000000000000001.batch.ab12.tmp").write_bytes(b"half")
     (tmp_path / "notes.txt").write_text("mine")
     with Spool(tmp_path, MB) as spool:
-        assert spool.oldest() is None
+        assert spool.next_up() is None
     assert {path.name for path in tmp_path.iterdir() if path.is_file()} == {"notes.txt", "lock"}
 
 
@@ -194,7 +271,7 @@ def test_lost_counts_do_not_lose_batches(tmp_path: Path) -> None:
     (tmp_path / "counts.json").write_text("{")
     with Spool(tmp_path, MB) as spool:
         assert spool.append(batch(1)) > before
-        assert [one.id.int for one in drained(spool)] == [0, 1]
+        assert [one.id.int for one in drained(spool)] == [1, 0]
 
 
 def test_the_backlog_is_counted_and_dated(tmp_path: Path) -> None:

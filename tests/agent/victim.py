@@ -23,7 +23,7 @@ def spool_and_send(folder: str, first: int) -> None:
         with (home / "delivered").open("ab", buffering=0) as delivered:
             while True:
                 appended.acquire()
-                if (spooled := spool.oldest()) is not None:
+                if (spooled := spool.next_up()) is not None:
                     delivered.write(b"%d\n" % spooled.batch.id.int)
                     if len(spooled.batch.readings) > 2:
                         spool.split(spooled.sequence)

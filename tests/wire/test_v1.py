@@ -12,12 +12,15 @@ from agent.wire import ContractError, UnknownContract, decode, encode
 
 FOLDER = Path(__file__).parent / "v1"
 PUBLISHED = {
+    "aggregates.json": "b4187bba1e346134",
     "empty.json": "2b3ca7e31bcd413a",
     "full.json": "654576ae11aaf324",
     "refused-clear-worker.json": "03ad8b26845f8e56",
     "refused-contract-2.json": "6b922b692994b472",
+    "refused-four-machines.json": "5d01df0b595c2342",
     "refused-free-text-fault.json": "54e977187c883630",
     "refused-mac-as-machine.json": "469278814dceadbf",
+    "refused-machine-in-aggregate.json": "60318f51fbb61150",
     "refused-naive-time.json": "f04e273ae1009e80",
     "refused-negative-hashrate.json": "a7ac06808fa78e1e",
     "refused-no-state.json": "19fc9b021dc657c8",
@@ -46,6 +49,12 @@ def test_the_full_batch_holds_every_field_of_a_reading() -> None:
     reading = batch.readings[0]
     assert all(getattr(reading, name) is not None for name in type(reading).model_fields)
     assert (batch.backlog_s, reading.fans_rpm, reading.inlet_temp_c) == (61.5, (6000, 0), -3.5)
+
+
+def test_the_totals_hold_every_number_there_is() -> None:
+    site, group = decode((FOLDER / "aggregates.json").read_bytes()).aggregates or ()
+    assert all(getattr(site, name) is not None for name in type(site).model_fields if name not in ("make", "model"))
+    assert (group.make, group.machines, group.power_w) == ("Antminer", 7, None)
 
 
 def test_an_absent_field_is_absent_and_never_null_or_zero() -> None:
