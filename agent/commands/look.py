@@ -181,12 +181,15 @@ class _Preview:
         self._driver = driver
         self._as_json = as_json
         self._silent: dict[str, str] = {}
-        self._answered: set[str] = set()
+        self._answered: dict[str, Reading | None] = {}
 
     async def all(self, arguments: Sequence[str]) -> dict[str, str]:
-        """Print each machine of the arguments; what did not answer, and why."""
+        """Print each machine of the arguments, in their order; what did not answer, and why.
+
+        The lines of --json name no address, so their order is what tells a person which one is which.
+        """
         addresses = expand(arguments)
-        reading = asyncio.Semaphore(_AT_ONCE)
+        places = asyncio.Semaphore(_AT_ONCE)
         with _progress(len(addresses)) as looked_at:
             search = discover(
                 addresses,
@@ -196,17 +199,21 @@ class _Preview:
             )
             async with asyncio.TaskGroup() as group, contextlib.aclosing(search) as miners:
                 async for miner in miners:
-                    group.create_task(self._one(miner, reading), name="preview")
+                    group.create_task(self._one(miner, places), name="preview")
+        for address in addresses:
+            reading = self._answered.get(address)
+            if reading is not None:
+                self._print(address, reading)
         for argument in arguments:
-            if self._answered.isdisjoint(expand([argument])):
+            if self._answered.keys().isdisjoint(expand([argument])):
                 self._silent.setdefault(argument, "no miner answers there")
         return self._silent
 
-    async def _one(self, miner: Miner, reading: asyncio.Semaphore) -> None:
+    async def _one(self, miner: Miner, places: asyncio.Semaphore) -> None:
         address = miner.facts.address
-        self._answered.add(address)
+        self._answered[address] = None
         loop = asyncio.get_running_loop()
-        async with reading:
+        async with places:
             began_s = loop.time()
             try:
                 live = await _within(self._settings.poll.deadline_s, miner.read())
@@ -219,7 +226,7 @@ class _Preview:
             live=live,
             read_ms=1_000 * (loop.time() - began_s),
         )
-        self._print(address, pseudonymize(raw, self._keyring, self._pools))
+        self._answered[address] = pseudonymize(raw, self._keyring, self._pools)
 
     def _print(self, address: str, reading: Reading) -> None:
         if self._as_json:

@@ -171,6 +171,13 @@ def test_preview_for_people_shows_the_very_same_fields(machines: list[Machine]) 
     assert f"{address} (the address stays here)" in shown
 
 
+def test_preview_keeps_the_order_of_its_arguments_since_its_lines_name_no_address(machines: list[Machine]) -> None:
+    backwards = [machine for machine in reversed(machines) if machine is not machines[-1]]
+    result = run("preview", "--json", *(machine.address for machine in backwards))
+    makes = [Reading.model_validate_json(line).make for line in result.stdout.splitlines()]
+    assert [(make or "").lower() for make in makes] == [machine.family.removesuffix("-v3") for machine in backwards]
+
+
 def test_an_address_without_a_machine_is_named_and_the_others_are_still_printed(machines: list[Machine]) -> None:
     (nobody,) = loopback.take()
 
