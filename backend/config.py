@@ -29,6 +29,7 @@ _SECRETS: Final = {
     ("registry", "url"): "ITSMINER_REGISTRY_URL",
     ("smtp", "password"): "ITSMINER_SMTP_PASSWORD",
     ("sms", "token"): "ITSMINER_SMS_TOKEN",
+    ("seal", "keys"): "ITSMINER_SEAL_KEYS",
 }
 """Setting → environment variable; the file that may hold it instead is the setting's name + `_file`."""
 
@@ -65,6 +66,29 @@ class Registry(_Settings):
 
     url: SecretStr | None = None
     url_file: Path | None = None
+
+
+class Seal(_Settings):
+    """The keys that contacts are sealed with. Without a file: beside the registry, where a thief finds both."""
+
+    keys: SecretStr | None = None
+    keys_file: Path | None = None
+
+
+class Accounts(_Settings):
+    """Registration and log-in."""
+
+    session_h: Annotated[float, Field(gt=0, le=24 * 366)] = 24  # the longest that one lasts
+    idle_h: Annotated[float, Field(gt=0, le=24 * 366)] = 4  # without any use
+    logins_per_min: Annotated[int, Field(ge=1)] = 20  # tries from one address, right or wrong
+    registrations_per_h: Annotated[int, Field(ge=1)] = 20  # from one address, password resets too
+
+
+class Staff(_Settings):
+    """People who work for the service."""
+
+    with_personal_data: Annotated[int, Field(ge=1, le=1_000)] = 3  # how many may see it at all
+    grant_h: Annotated[float, Field(gt=0, le=24 * 31)] = 8  # the longest that one lasts
 
 
 class StoreSettings(_Settings):
@@ -151,6 +175,9 @@ class BackendSettings(_Settings):
     region: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,15}$")] = "eu"
     listen: Listen = Listen()
     registry: Registry = Registry()
+    seal: Seal = Seal()
+    accounts: Accounts = Accounts()
+    staff: Staff = Staff()
     store: StoreSettings = StoreSettings()
     limits: Limits = Limits()
     rules: dict[str, dict[str, float]] = Field(default_factory=dict)  # changes to the catalogue, by rule
@@ -190,6 +217,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> BackendSettings
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{path}: {error}") from error
+    seal = data.get("seal")
+    if isinstance(seal, dict) and isinstance(seal.get("keys_file"), str):
+        seal["keys_file"] = path.parent / Path(seal["keys_file"]).expanduser()  # read when needed, made if need be
     for (section, name), variable in _SECRETS.items():
         _fill(data, section, name, environ.get(variable), path)
     data_dir = data.get("data_dir")

@@ -10,12 +10,10 @@ from typing import Generic, Literal, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from backend.accounts.rights import Access
 from backend.api.services import Services
-from backend.ids import AccountId, SiteId
+from backend.ids import AccountId, MemberId, SiteId
 from backend.registry.tokens import Bearer
-
-Access = Literal["public", "agent", "read"]
-"""Who may ask: anybody, a site's agent, the holder of a read token."""
 
 HTML = "text/html"
 JSON = "application/json"
@@ -42,19 +40,47 @@ class Call(Generic[Q]):
 
     @property
     def account(self) -> AccountId:
-        """Whose data this request may see. Only for routes that are not public."""
-        return self._bearer.account
+        """Whose data this request may see. Only for routes of members, tokens and agents."""
+        account = self.bearer_known.account
+        if account is None:
+            raise LookupError("this route is for staff")
+        return account
 
     @property
     def site(self) -> SiteId:
         """The site that this agent serves. Only for routes of agents."""
-        site = self._bearer.site
+        site = self.bearer_known.site
         if site is None:
             raise LookupError("this route is not for agents")
         return site
 
     @property
-    def _bearer(self) -> Bearer:
+    def login(self) -> str:
+        """The login of the person who asks. Only for routes of people."""
+        login = self.bearer_known.login
+        if login is None:
+            raise LookupError("this route is not for people")
+        return login
+
+    @property
+    def member(self) -> MemberId:
+        """The member who asks. Only for routes that no token and none of the staff may use."""
+        member = self.bearer_known.member
+        if member is None:
+            raise LookupError("this route is not for members")
+        return member
+
+    @property
+    def staff(self) -> str:
+        """Who of the staff asks. Only for routes of staff."""
+        staff = self.bearer_known.staff
+        if staff is None:
+            raise LookupError("this route is not for staff")
+        return staff
+
+    @property
+    def bearer_known(self) -> Bearer:
+        """Who asks. Only for routes that are not public."""
         if self.bearer is None:
             raise LookupError("this route is public")
         return self.bearer

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.accounts.rights import ROLES
 from backend.commands.options import Row, config_option, json_option, show, show_all, transact
 from backend.config import BackendSettings
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, enrolment, members, sites, tokens
-from backend.registry.members import ROLES
 
 
 @click.group()

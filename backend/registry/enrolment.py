@@ -15,11 +15,11 @@ from typing import Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.accounts.secret import Secret
 from backend.ids import AccountId, SiteId
 from backend.registry import tokens
 from backend.registry.errors import Missing
 from backend.registry.tables import EnrolmentCode, Site
-from backend.registry.tokens import Secret
 
 LIFETIME: Final = timedelta(hours=1)
 

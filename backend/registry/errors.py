@@ -3,7 +3,8 @@
 RegistryError
 ├── Missing   there is no such thing in this account: say so, in the same words for what is somebody else's
 ├── Taken     the name or address is in use: choose another
-└── Invalid   the value cannot be what it should be: correct it
+├── Invalid   the value cannot be what it should be: correct it
+└── Forbidden they may not: nothing to correct
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class Taken(RegistryError):
 
 class Invalid(RegistryError):
     """Not a name, e-mail address, phone number, language or role."""
+
+
+class Forbidden(RegistryError):
+    """Who asks may not do it."""

@@ -13,13 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
+from backend.accounts.rights import ROLES
 from backend.ids import AccountId
 from backend.registry.errors import Invalid, Taken
 from backend.registry.sealing import keys_in
 from backend.registry.tables import Member
-
-ROLES: Final = ("owner", "manager", "operator", "viewer")
-"""Each may do what those after it may."""
 
 _LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

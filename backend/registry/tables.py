@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -70,6 +71,7 @@ class Account(Base):
     region: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]  # None: registered, and not all of it verified yet
+    requires_second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Member(Base):

@@ -1,4 +1,4 @@
-"""Bearer tokens: `imt_` and 256 random bits, shown once, kept as SHA-256.
+"""Bearer tokens of agents and programs: `imt_` and 256 random bits, shown once, kept as SHA-256.
 
 A stolen database opens nothing, and a lookup by hash tells nothing by its time: what an attacker can vary
 is the token, what the index compares is its hash.
@@ -6,37 +6,45 @@ is the token, what the index compares is its hash.
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal, NewType
+from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
-from backend.ids import AccountId, SiteId
+from backend.accounts import secret as secrets
+from backend.accounts.rights import roles_for
+from backend.accounts.secret import Secret
+from backend.ids import AccountId, MemberId, SiteId
 from backend.registry.errors import Missing
 from backend.registry.names import name as checked
-from backend.registry.tables import Token
+from backend.registry.tables import Member, Token
 
-Kind = Literal["agent", "read"]
-Secret = NewType("Secret", str)
-"""The token itself; goes to its holder and nowhere else."""
+Kind = Literal["agent", "read", "operate", "manage"]
+"""An agent's, or what a program may (`backend.accounts.rights`)."""
 
 PREFIX: Final = "imt_"
+
+OVERLAP: Final = timedelta(minutes=10)
+"""So long an agent's former token is good after a rotation: the answer may have been lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
     """Who asks."""
 
-    token: str  # its id
-    account: AccountId
-    kind: str
-    site: SiteId | None  # an agent's
+    token: str  # its id, or the session's
+    account: AccountId | None  # None: staff have none
+    kind: str  # of the token; member and staff for sessions
+    site: SiteId | None = None  # an agent's
+    role: str | None = None  # a person's
+    member: MemberId | None = None
+    staff: str | None = None
+    login: str | None = None
+    lacks_second_factor: bool = False  # it is required, and this session has none
 
 
 async def issue(
@@ -46,18 +54,20 @@ async def issue(
     kind: Kind,
     label: str,
     site: SiteId | None = None,
+    member: MemberId | None = None,
     expires_at: datetime | None = None,
     now: datetime,
 ) -> tuple[Token, Secret]:
-    """A new token and, this once, its secret."""
-    secret = Secret(PREFIX + secrets.token_urlsafe(32))
+    """A new token and, this once, its secret. A `member`'s goes with them."""
+    secret = secrets.new(PREFIX)
     token = Token(
         id=ids.new("tok"),
         account_id=account,
         kind=kind,
         site_id=site,
+        member_id=member,
         label=checked(label),
-        token_hash=_hash(secret),
+        token_hash=secrets.hashed(secret),
         created_at=now,
         expires_at=expires_at,
     )
@@ -71,13 +81,17 @@ async def bearer(session: AsyncSession, presented: str, *, now: datetime) -> Bea
     if not presented.startswith(PREFIX):
         return None
     query = select(Token).where(
-        Token.token_hash == _hash(presented),
+        Token.token_hash == secrets.hashed(presented),
         Token.revoked_at.is_(None),
         or_(Token.expires_at.is_(None), Token.expires_at > now),
     )
     token = await session.scalar(query)
     if token is None:
         return None
+    if token.member_id is not None:
+        role = await session.scalar(select(Member.role).where(Member.id == token.member_id))
+        if role not in roles_for(token.kind):
+            return None
     site = None if token.site_id is None else SiteId(token.site_id)
     return Bearer(token=token.id, account=AccountId(token.account_id), kind=token.kind, site=site)
 
@@ -106,5 +120,15 @@ async def revoke_agents(session: AsyncSession, account: AccountId, site: SiteId,
     )
 
 
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+async def rotate(session: AsyncSession, agent: Bearer, *, now: datetime) -> tuple[Token, Secret]:
+    """A new token for an agent; those before it are good for `OVERLAP` still."""
+    if agent.account is None or agent.site is None:
+        raise Missing("this token is not an agent's")
+    is_former = (Token.account_id == agent.account, Token.site_id == agent.site, Token.kind == "agent")
+    ends_at = now + OVERLAP
+    await session.execute(
+        update(Token)
+        .where(*is_former, Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > ends_at))
+        .values(expires_at=ends_at)
+    )
+    return await issue(session, agent.account, kind="agent", site=agent.site, label=f"agent of {agent.site}", now=now)

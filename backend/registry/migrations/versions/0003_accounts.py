@@ -155,6 +155,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sessions_login_id"), "sessions", ["login_id"], unique=False)
 
     op.add_column("accounts", sa.Column("activated_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "accounts", sa.Column("requires_second_factor", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     op.execute("UPDATE accounts SET activated_at = created_at")  # whoever made them vouched for them
     with op.batch_alter_table("members") as batch:
         batch.add_column(sa.Column("email_index", sa.String(length=64), nullable=True))
@@ -187,6 +190,7 @@ def downgrade() -> None:
         batch.drop_column("age_group")
         batch.drop_column("email_index")
         batch.create_unique_constraint(op.f("uq_members_account_id"), ["account_id", "email"])
+    op.drop_column("accounts", "requires_second_factor")
     op.drop_column("accounts", "activated_at")
 
     op.drop_index(op.f("ix_sessions_login_id"), table_name="sessions")
