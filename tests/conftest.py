@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from agent.simulator.capture import capture_machine
 from agent.simulator.families.kinds import family_machine
 from agent.simulator.farm import Farm
 from agent.simulator.machine import wall_clock
 from tests import loopback
+
+settings.register_profile("itsminer", deadline=None)  # a busy machine is no failure
+settings.load_profile("itsminer")
 
 Simulated = Callable[..., Awaitable[Farm]]
 FarmProcess = Callable[..., tuple[subprocess.Popen[str], list[dict[str, Any]]]]

@@ -3,8 +3,8 @@
     [[fault]]
     fault = "overheating"          # one of the faults that `itsminer-agent simulate --help` lists
     machines = "whatsminer:1"      # which, see below
-    at = "10s"                     # since all machines listen; default "0s"
-    for = "20s"                    # or: until = "30s"; neither = until the simulator stops
+    at = "12s"                     # since all machines listen; default "0s"
+    for = "20s"                    # or: until = "33s"; neither = until the simulator stops
     board = 2                      # board_lost only: which board, from 0; default the last
     fan = 1                        # fan_stopped only: which fan, from 0; default the first
 
@@ -34,36 +34,36 @@ DEMO: Final = """
 [[fault]]
 fault = "overheating"
 machines = "whatsminer:1"
-at = "10s"
-until = "30s"
+at = "12s"
+until = "33s"
 
 [[fault]]
 fault = "zero_hashrate"
 machines = "avalon:1"
-at = "11s"
-until = "30s"
+at = "13s"
+until = "33s"
 
 [[fault]]
 fault = "fan_stopped"
 machines = "whatsminer:2"
 at = "12s"
-until = "31s"
+until = "33s"
 
 [[fault]]
 fault = "unreachable"
 machines = "avalon:2"
 at = "13s"
-until = "30s"
+until = "33s"
 
 [[fault]]
 fault = "garbage"
 machines = "avalon:3"
-at = "5s"
+at = "15s"
 
 [[fault]]
 fault = "never_answers"
 machines = "whatsminer:3"
-at = "5s"
+at = "15s"
 """
 
 

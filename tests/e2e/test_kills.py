@@ -69,7 +69,7 @@ async def _drained(here: World) -> None:
     async def waiting() -> int:
         return len(list((here.folder / "agent" / "spool").glob("*.batch")))
 
-    await until(waiting, lambda count: count == 0)
+    await until(waiting, lambda count: count == 0, deadline_s=100)  # the uplink backs off to a minute
 
 
 async def test_killing_the_agent_at_any_moment_loses_and_doubles_nothing_spooled(here: World) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyasic
 import pyasic_rs
 import pytest
 
@@ -18,6 +18,7 @@ from agent.simulator.families.kinds import FAMILIES, family_machine
 from agent.simulator.faults import Fault
 from agent.simulator.machine import Machine, WebRequest, wall_clock
 from agent.simulator.names import names_in
+from tests.agent.simulator import plain_pyasic
 from tests.conftest import Simulated
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -83,25 +84,23 @@ async def test_asic_rs_reads_what_the_machine_does(simulated: Simulated, family:
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_pyasic_reads_what_the_machine_does(simulated: Simulated, family: str) -> None:
     farm = await simulated(family, family, seed=2, started=wall_clock() - timedelta(hours=3))
-    for machine in farm.machines:
-        async with asyncio.timeout(20):
-            miner: Any = await pyasic.get_miner(machine.address)
-            assert miner is not None
-            assert miner.make.lower() == MAKES[family][1]
-            data = await miner.get_data(exclude=["config"])
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        plain_pyasic.__name__,
+        *(machine.address for machine in farm.machines),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    lines, _ = await reader.communicate()
+    assert reader.returncode == 0
+    for machine, line in zip(farm.machines, lines.splitlines(), strict=True):
+        data = json.loads(line)
+        assert data.pop("make").lower() == MAKES[family][1]
+        assert data.pop("mac") in machine.identifiers
+        assert data.pop("is_mining")
         truth = machine.truth(wall_clock())
         assert truth is not None
-        compare(
-            truth,
-            hashrate_ths=float(data.hashrate),
-            expected_ths=float(data.expected_hashrate),
-            fans_rpm=[fan.speed for fan in data.fans],
-            uptime_s=data.uptime,
-            boards_ths=[float(board.hashrate) for board in data.hashboards],
-            chips=[board.chips for board in data.hashboards],
-        )
-        assert data.is_mining
-        assert data.mac in machine.identifiers
+        compare(truth, **data)
 
 
 def compare(
