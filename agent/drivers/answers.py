@@ -40,11 +40,17 @@ class Extra:
     fault_codes: tuple[str, ...] | None = None
 
 
+def hashrate_ths(answers: Answers) -> float | None:
+    """Of the whole machine."""
+    summary = row(answers, "summary", "SUMMARY")
+    return next((rate for name, unit in _RATES if (rate := ths(summary.get(name), unit)) is not None), None)
+
+
 def understand(answers: Answers, make: str | None) -> Extra:
     """Never raises, whatever the machine says."""
     summary = row(answers, "summary", "SUMMARY")
     common = Extra(
-        hashrate_ths=next((rate for name, unit in _RATES if (rate := ths(summary.get(name), unit)) is not None), None),
+        hashrate_ths=hashrate_ths(answers),
         power_w=positive(summary.get("Power")),
         uptime_s=count(summary.get("Elapsed")),
         shares_accepted=count(summary.get("Accepted")),

@@ -15,11 +15,13 @@ Its awaitables can be cancelled: the connections are closed at once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Final
 
 import pyasic_rs
-from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, MinerData
+from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, MinerData, MinerMessage
 
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
@@ -67,11 +69,12 @@ _IS_MINING_IS_A_SETTING: Final = frozenset({"AntMiner Stock", "Elphapex Stock", 
 _LIVE: Final = frozenset(
     str.split(
         """
-    ExpectedHashrate Fans FluidTemperature Hashboards Hashrate IsMining Messages OperatingState
-    OutletFluidTemperature Pools TuningTarget Uptime Wattage
+    ExpectedHashrate Fans FluidTemperature Hashboards Hashrate Messages OperatingState OutletFluidTemperature
+    Pools TuningTarget Uptime Wattage
         """
     )
 )
+"""Not IsMining: most machines hash, and then it is known without the page or the command that tells it."""
 _STATIC: Final = frozenset(str.split("ExpectedHashrate FirmwareVersion Hostname Mac SerialNumber"))
 _ALL_FIELDS: Final = tuple(name for name in vars(DataField) if name[0].isupper())
 
@@ -124,7 +127,8 @@ class AsicRsMiner:
         self._firmware = handle.firmware
         make = make_name(handle.make)
         self._own = OwnRead(address, make)
-        self._skip_live = _all_but(_LIVE)
+        self._own_tells_faults = False  # then asic-rs need not ask the same once more
+        self._skip_live, self._skip_known = _all_but(_LIVE), _all_but(_LIVE - {"Messages"})
         self._skip_static = _all_but(_STATIC)
         self._facts = Facts(
             address=address,
@@ -143,11 +147,17 @@ class AsicRsMiner:
     async def read(self) -> Live:
         async with asyncio.TaskGroup() as group:
             own = group.create_task(self._own.read(), name="own read")
-            data = await self._handle.get_data(self._skip_live)
-        live = complete(self._understand(data), own.result())
-        if said_nothing(live):
+            data = await self._handle.get_data(self._skip_known if self._own_tells_faults else self._skip_live)
+        extra = own.result()
+        live = self._understand(data)
+        if said_nothing(complete(live, extra)):
             raise MinerUnreachable("no hashrate and no uptime")
-        return live
+        if self._own_tells_faults and extra.fault_codes is None:
+            live = replace(live, fault_codes=self._fault_codes(await self._handle.get_messages()))
+        if live.is_meant_to_mine is None and extra.is_paused is None:
+            live = replace(live, is_meant_to_mine=await self._handle.get_is_mining())
+        self._own_tells_faults = extra.fault_codes is not None
+        return complete(live, extra)
 
     async def refresh(self) -> Facts:
         data = await self._handle.get_data(self._skip_static)
@@ -195,22 +205,22 @@ class AsicRsMiner:
                 for pool in pools
             )
             or None,
-            fault_codes=self._fault_codes(data),
+            fault_codes=self._fault_codes(data.messages),
             power_mode=_power_mode(data),
         )
 
-    def _is_meant_to_mine(self, data: MinerData, hashrate_ths: float | None) -> bool:
-        """Meant to, unless it says that it was paused: a hashrate of 0 alone is no pause."""
+    def _is_meant_to_mine(self, data: MinerData, hashrate_ths: float | None) -> bool | None:
+        """Meant to, unless it says that it was paused: a hashrate of 0 alone is no pause. None: ask it."""
         if hashrate_ths:
             return True
         if data.operating_state is not None:
             return str(data.operating_state) not in _PAUSES
-        return data.is_mining or self._firmware not in _IS_MINING_IS_A_SETTING
+        return None if self._firmware in _IS_MINING_IS_A_SETTING else True
 
-    def _fault_codes(self, data: MinerData) -> tuple[str, ...]:
+    def _fault_codes(self, messages: Iterable[MinerMessage]) -> tuple[str, ...]:
         codes = (
             fault_code(self._facts.make, message.code)
-            for message in data.messages
+            for message in messages
             if str(message.severity) != str(MessageSeverity.Info)
         )
         return tuple(dict.fromkeys(codes))

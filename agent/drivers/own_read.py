@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from agent.drivers import rpc
-from agent.drivers.answers import Answers, Extra, rows, understand
+from agent.drivers.answers import Answers, Extra, hashrate_ths, rows, understand
 from agent.drivers.rests import Rests
 from agent.errors import BadReply, MinerUnreachable
 from agent.reading import Live, RawBoard
@@ -25,6 +25,8 @@ _GENERAL: Final = ("summary", "pools")
 _OF_MAKE: Final = {"Antminer": ("stats",), "Avalon": ("stats",), "Whatsminer": ("devs",)}
 _ALONE_OF_MAKE: Final = {"Whatsminer": ("status", "get_error_code")}
 """Commands that cgminer never had, so that they cannot be asked together with others."""
+_AT_A_STANDSTILL: Final = frozenset({"status"})
+"""Whether it was paused; nobody asks that of a machine that hashes."""
 
 _PORT: Final = "port"
 
@@ -69,6 +71,8 @@ class OwnRead:
             answers |= await self._ask_many()
         for command in (*self._together, *self._alone):
             if command in answers or command in self._unknown:
+                continue
+            if command in _AT_A_STANDSTILL and hashrate_ths(answers):
                 continue
             try:
                 answer = await rpc.ask(self._address, command)
