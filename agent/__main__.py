@@ -15,6 +15,9 @@ COMMANDS = {
     "check-config": "agent.commands.run:check_config",
     "status": "agent.commands.onsite:status",
     "reveal": "agent.commands.onsite:reveal",
+    "export-labels": "agent.commands.keys:export_labels",
+    "forget": "agent.commands.keys:forget",
+    "rotate-key": "agent.commands.keys:rotate_key",
     "support-bundle": "agent.commands.support:support_bundle",
     "simulate": "agent.simulator.command:simulate",
 }

@@ -71,7 +71,19 @@ class State:
 
     @property
     def vault(self) -> Path:
-        return self.folder / "vault.json"
+        return self.folder / "vault.sealed"
+
+    @property
+    def old_keys(self) -> Path:
+        return self.folder / "old-keys.sealed"
+
+    @property
+    def disclosures(self) -> Path:
+        return self.folder / "disclosures.log"
+
+    @property
+    def totals_only(self) -> Path:
+        return self.folder / "totals-only"
 
     @property
     def machines(self) -> Path:
@@ -156,6 +168,7 @@ def _keep(state: State, enrolment: Enrolment) -> None:
         durable.write(state.enrolment, json.dumps(data, indent=1).encode() + b"\n")
     except DiskTrouble as error:
         raise DiskTrouble(f"{error}; the code is used up, ask for another one") from error
+    state.totals_only.unlink(missing_ok=True)  # what the backend allows this site is asked anew
 
 
 async def _trade(url: str, code: str, ca_file: Path | None) -> _Granted:

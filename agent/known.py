@@ -66,6 +66,15 @@ class KnownMachines:
         self._known = {one.facts.address: one for one in kept}
         return [one.facts for one in kept]
 
+    @staticmethod
+    def forget(path: Path, address: str) -> None:
+        """Take a machine out of the file; no agent may be running. Raises `DiskTrouble`."""
+        try:
+            found = _LIST.validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return
+        _store(path, [one for one in found if one.facts.address != address])
+
     def seen(self, facts: Facts) -> None:
         """This machine answered."""
         before = self._known.get(facts.address)

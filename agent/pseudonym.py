@@ -25,6 +25,7 @@ from agent.identity import canonical_name, identity
 from agent.leakguard import Names, leaking
 from agent.pools import PublicPools, canonical_account, canonical_host, split_user, user_of
 from agent.reading import Facts, Live, RawBoard, RawPool, RawReading
+from agent.seal import Seal
 from agent.wire import Board, Pool, Reading, State
 
 KEY_BYTES: Final = 32
@@ -88,6 +89,18 @@ class Keyring:
         if not re.fullmatch(f"[0-9a-f]{{{2 * KEY_BYTES}}}", text):
             raise Misconfigured(f"{path} is no site key ({2 * KEY_BYTES} hex digits); put back your copy of it")
         return cls(bytes.fromhex(text))
+
+    def keep(self, path: Path) -> None:
+        """Write the key over whatever is there. Raises `DiskTrouble`; then the old one is."""
+        durable.write(path, f"{self._key.hex()}\n".encode())
+
+    def archived(self) -> str:
+        """The key as text, for the sealed archive of keys that were replaced, and nothing else."""
+        return self._key.hex()
+
+    def seal(self, purpose: str) -> Seal:
+        """What closes files at this site for everybody without the key."""
+        return Seal(self._key, purpose)
 
     def pseudonym(self, kind: Kind | str, value: str) -> str:
         """The pseudonym of a value; every way to write the same MAC, address, host or wallet gives the same one."""

@@ -19,7 +19,6 @@ the disk and may be called from any thread.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import threading
@@ -36,7 +35,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent import durable
 from agent.envelope import Envelope
-from agent.errors import DiskTrouble, Misconfigured
+from agent.errors import DiskTrouble
+from agent.lock import locked
 from agent.packing import halves, joined, pack, unpack
 from agent.wire import Batch, ContractError
 
@@ -104,7 +104,7 @@ class Spool:
         self._untried: dict[int, int] = {}  # as above, still fresh
         self._withheld: set[int] = set()
         self._mutex = threading.RLock()
-        self._lock = _locked(folder)
+        self._lock = locked(folder)
         try:
             for leftover in (*folder.glob("*.tmp"), *self._quarantine.glob("*.tmp")):
                 leftover.unlink()
@@ -373,19 +373,6 @@ class Spool:
     def _save(self, **changes: int | UUID | tuple[int, ...] | None) -> None:
         self._counts = self._counts.model_copy(update=changes)
         durable.write(self._folder / _COUNTS, self._counts.model_dump_json().encode())
-
-
-def _locked(folder: Path) -> int:
-    try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise durable.trouble(error, folder) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise Misconfigured(f"another itsminer-agent is running with {folder}; stop it first") from error
-    return handle
 
 
 def _read_counts(path: Path) -> Counts:

@@ -1,26 +1,26 @@
 """The way back from a pseudonym to what it stands for. It stays at the site, and only its owner reads it.
 
-The file is there whole or not at all; it is written when something changed, and not more often than `write_s`. What
-the process did not get to write when it died is learnt again from the machines.
+The file is sealed with a key made of the site's; it is there whole or not at all; it is written when something
+changed, and not more often than `write_s`. What the process did not get to write when it died is learnt again from the
+machines. What was forgotten on purpose is not: it is known while the process runs, and never written.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agent import durable
 from agent.errors import Misconfigured
 from agent.identity import identity
 from agent.pools import PublicPools, canonical_host, split_user, user_of
 from agent.pseudonym import Keyring, Kind
 from agent.reading import Facts, RawPool, RawReading
+from agent.sealed import SealedFile
 
 _MOST_NAMES: Final = 200_000
 """Of workers, accounts and pools together; past it the ones learnt first are forgotten."""
@@ -53,24 +53,33 @@ class PlainName(_Entry):
 
 
 Entry = Annotated[MachineName | PlainName, Field(discriminator="kind")]
-_ENTRIES: Final = TypeAdapter(dict[str, Entry])
+
+
+class Content(_Entry):
+    """All that the file holds."""
+
+    entries: dict[str, Entry] = {}
+    forgotten: frozenset[str] = frozenset()  # pseudonyms that are not to be learnt again
 
 
 class Vault:
     """What stands behind this site's pseudonyms. Raises `Misconfigured` when the file is damaged."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime], write_s: float = 10.0) -> None:
+    def __init__(self, path: Path, keyring: Keyring, clock: Callable[[], datetime], write_s: float = 10.0) -> None:
         self._path = path
+        self._keyring = keyring
         self._clock = clock
         self._write_s = write_s
-        self._entries = read(path)
+        sealed(path).settle(keyring)
+        content = read_all(path, keyring)
+        self._entries, self._forgotten = dict(content.entries), content.forgotten
         self._known: dict[str, tuple[Facts, tuple[RawPool, ...] | None]] = {}
         self._changed = False
         self._written_at: datetime | None = None
 
-    def remember(self, raw: RawReading, keyring: Keyring, pools: PublicPools) -> None:
+    def remember(self, raw: RawReading, pools: PublicPools) -> None:
         """Note what this reading's pseudonyms stand for. Cheap when nothing is new."""
-        machine = keyring.pseudonym(Kind.MACHINE, identity(raw.facts))
+        machine = self._keyring.pseudonym(Kind.MACHINE, identity(raw.facts))
         seen = (raw.facts, raw.live.pools if raw.live else None)
         if self._known.get(machine) == seen:
             return
@@ -94,7 +103,7 @@ class Vault:
                 pools=hosts,
             ),
         )
-        self._remember_pools(seen[1] or (), keyring, pools)
+        self._remember_pools(seen[1] or (), pools)
 
     def get(self, pseudonym: str) -> MachineName | PlainName | None:
         """What stands behind a pseudonym of this site; None when it was never seen, or forgotten."""
@@ -120,12 +129,15 @@ class Vault:
         self._written_at = self._clock()
         self._changed = False
         try:
-            await asyncio.to_thread(_store, self._path, dict(self._entries))
+            kept = {name: entry for name, entry in self._entries.items() if name not in self._forgotten}
+            content = Content.model_construct(entries=kept, forgotten=self._forgotten)
+            await asyncio.to_thread(store, self._path, self._keyring, content)
         except BaseException:
             self._changed = True
             raise
 
-    def _remember_pools(self, raw_pools: tuple[RawPool, ...], keyring: Keyring, pools: PublicPools) -> None:
+    def _remember_pools(self, raw_pools: tuple[RawPool, ...], pools: PublicPools) -> None:
+        keyring = self._keyring
         for pool in raw_pools:
             host = canonical_host(pool.url) if pool.url else None
             if host and pools.name(host) is None:
@@ -140,27 +152,46 @@ class Vault:
         if self._entries.get(pseudonym) == entry:
             return
         self._entries[pseudonym] = entry
-        self._changed = True
+        self._changed = self._changed or pseudonym not in self._forgotten
         if len(self._entries) > _MOST_NAMES:
             oldest = next((key for key, old in self._entries.items() if old.kind != "machine"), pseudonym)
             del self._entries[oldest]
 
 
-def read(path: Path) -> dict[str, MachineName | PlainName]:
+def read(path: Path, keyring: Keyring) -> dict[str, Entry]:
     """All entries by pseudonym; none when there is no file. Raises `Misconfigured` when it cannot be read."""
+    return read_all(path, keyring).entries
+
+
+def read_all(path: Path, keyring: Keyring) -> Content:
+    """As `read`, with what was forgotten on purpose."""
+    data = sealed(path).read(keyring)
+    if data is None:
+        return Content()
     try:
-        return _ENTRIES.validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise Misconfigured(f"cannot read the vault {path}: {error.strerror}") from error
+        return Content.model_validate_json(data)
     except ValidationError as error:
-        raise Misconfigured(f"the vault {path} is damaged; move it away, the agent learns the names anew") from error
+        raise Misconfigured(f"the vault {path} is of another version; move it away: then it begins anew") from error
 
 
-def _store(path: Path, entries: dict[str, MachineName | PlainName]) -> None:
-    names = {pseudonym: entry.model_dump(exclude_none=True) for pseudonym, entry in entries.items()}
-    durable.write(path, json.dumps(names, ensure_ascii=False).encode())
+def store(path: Path, keyring: Keyring, content: Content) -> None:
+    """Put the content in place. Raises `DiskTrouble`; then the old one is."""
+    sealed(path).write(keyring, content.model_dump_json(exclude_none=True).encode())
+
+
+def forget(path: Path, keyring: Keyring, pseudonym: str) -> MachineName | PlainName | None:
+    """Take an entry out for good, and never learn it again; no agent may be running. The entry, if there was one."""
+    sealed(path).settle(keyring)
+    content = read_all(path, keyring)
+    entries = dict(content.entries)
+    entry = entries.pop(pseudonym, None)
+    store(path, keyring, Content(entries=entries, forgotten=content.forgotten | {pseudonym}))
+    return entry
+
+
+def sealed(path: Path) -> SealedFile:
+    """The file as such."""
+    return SealedFile(path, "vault")
 
 
 def _users(raw_pools: tuple[RawPool, ...]) -> tuple[str, ...]:

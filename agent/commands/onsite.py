@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from agent import disclosures, vault
 from agent import status as statuses
-from agent import vault
-from agent.commands.options import Complaint, complaining, config_option, state_of, state_option
+from agent.commands.options import Complaint, complaining, config_option, pseudonym_of, state_of, state_option
+from agent.pseudonym import Keyring
+from agent.rotation import by_old_keys
 from agent.vault import MachineName, PlainName
 
 
@@ -41,11 +42,15 @@ def status(config: Path | None, state: Path | None, *, as_json: bool) -> None:
 @click.argument("pseudonym")
 def reveal(pseudonym: str, config: Path | None, state: Path | None, *, as_json: bool) -> None:
     """Say what stands behind a PSEUDONYM (mnr-…, wrk-…, act-…, pol-…). Only this site can."""
-    pseudonym = pseudonym.strip().lower()
-    if not re.fullmatch(r"(mnr|wrk|act|pol)-[0-9a-hjkmnp-tv-z]{16}", pseudonym):
-        raise Complaint(f"{pseudonym!r} is no pseudonym; they look like mnr-0123456789abcdef")
+    pseudonym = pseudonym_of(pseudonym)
     with complaining():
-        entry = vault.read(state_of(config, state).vault).get(pseudonym)
+        place = state_of(config, state)
+        keyring = Keyring.load(place.key)
+        content = vault.read_all(place.vault, keyring)
+        entry = content.entries.get(pseudonym)
+        if entry is None and pseudonym not in content.forgotten:
+            entry = by_old_keys(place, keyring, pseudonym, content.entries)
+        disclosures.note(place.disclosures, datetime.now(UTC), "reveal", pseudonym=pseudonym)
     if entry is None:
         raise Complaint(f"{pseudonym} is not known here: it is of another site, or was never seen by this agent")
     if as_json:

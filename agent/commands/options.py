@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,14 @@ def settings_of(config: Path | None) -> AgentSettings:
     if config is None and DEFAULT_FILE.exists():
         config = DEFAULT_FILE
     return load(config) if config else AgentSettings()
+
+
+def pseudonym_of(text: str) -> str:
+    """A pseudonym as somebody typed it. Raises `Complaint` for what is none."""
+    pseudonym = text.strip().lower()
+    if not re.fullmatch(r"(mnr|wrk|act|pol)-[0-9a-hjkmnp-tv-z]{16}", pseudonym):
+        raise Complaint(f"{pseudonym!r} is no pseudonym; they look like mnr-0123456789abcdef")
+    return pseudonym
 
 
 def state_of(config: Path | None, state: Path | None) -> State:

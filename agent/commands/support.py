@@ -76,7 +76,8 @@ def _enrolment(settings: AgentSettings, place: State) -> Enrolment | None:
 def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bool, over_ssh: bool) -> str:
     from agent.drivers.registry import engine  # takes a second to import: not for --help
 
-    entries = vault.read(place.vault)
+    keyring = Keyring.load(place.key) if place.key.exists() else Keyring.throwaway()
+    entries = vault.read(place.vault, keyring)
     address = address_of(where, settings, entries)
     host_keys = HostKeys(place.folder / FILE)
     if new_host_key:
@@ -85,7 +86,7 @@ def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bo
     poll = settings.poll
     desk = Desk(
         settings=settings,
-        keyring=Keyring.load(place.key) if place.key.exists() else Keyring.throwaway(),
+        keyring=keyring,
         vault=entries,
         driver=engine(poll.engine, credentials=settings.credentials, vendor_passwords=poll.vendor_passwords),
         host_keys=host_keys,

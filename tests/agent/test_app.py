@@ -114,7 +114,7 @@ async def test_stopping_sends_what_was_read_and_takes_no_time(
     chosen = settings(tmp_path, farm, spool={"flush_s": 500})
     await enroll(State(chosen.state_dir), backend.url, "CODE")
     async with running(chosen):
-        await until(lambda: (chosen.state_dir / "vault.json").exists())  # a reading came in
+        await until(lambda: (chosen.state_dir / "vault.sealed").exists())  # a reading came in
         assert backend.arrived == []
         began = asyncio.get_running_loop().time()
     assert readings(backend)

@@ -29,6 +29,7 @@ def itsminer_agent(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def state(tmp_path: Path) -> State:
+    KEY.keep(tmp_path / "site.key")
     return State(tmp_path)
 
 
@@ -37,8 +38,8 @@ def now() -> datetime:
 
 
 def fill(state: State) -> None:
-    vault = Vault(state.vault, now)
-    vault.remember(raw(hostname="rack\x1b[31m7"), KEY, PublicPools())
+    vault = Vault(state.vault, KEY, now)
+    vault.remember(raw(hostname="rack\x1b[31m7"), PublicPools())
     asyncio.run(vault.write())
 
 

@@ -33,9 +33,9 @@ def clock() -> Clock:
 
 
 async def learnt(path: Path, clock: Clock, *readings: RawReading) -> Vault:
-    vault = Vault(path, clock)
+    vault = Vault(path, KEY, clock)
     for reading in readings:
-        vault.remember(reading, KEY, POOLS)
+        vault.remember(reading, POOLS)
     await vault.write()
     return vault
 
@@ -43,7 +43,7 @@ async def learnt(path: Path, clock: Clock, *readings: RawReading) -> Vault:
 async def test_every_pseudonym_that_leaves_has_its_way_back(tmp_path: Path, clock: Clock) -> None:
     reading = raw()
     await learnt(tmp_path / "vault.json", clock, reading)
-    names = read(tmp_path / "vault.json")
+    names = read(tmp_path / "vault.json", KEY)
     sent = pseudonymize(reading, KEY, POOLS)
     assert sent.pools
     pool = sent.pools[0]
@@ -68,7 +68,7 @@ async def test_only_its_owner_reads_it(tmp_path: Path, clock: Clock) -> None:
 
 async def test_a_public_pool_needs_no_way_back(tmp_path: Path, clock: Clock) -> None:
     await learnt(tmp_path / "vault.json", clock, raw(pools=(RawPool(url="ocean.xyz"),)))
-    assert [entry.kind for entry in read(tmp_path / "vault.json").values()] == ["machine"]
+    assert [entry.kind for entry in read(tmp_path / "vault.json", KEY).values()] == ["machine"]
 
 
 async def test_a_machine_that_moved_is_known_by_its_new_address_and_keeps_its_workers(
@@ -76,7 +76,7 @@ async def test_a_machine_that_moved_is_known_by_its_new_address_and_keeps_its_wo
 ) -> None:
     moved = raw(live=None, facts=replace(FACTS, address="192.168.17.99"))
     await learnt(tmp_path / "vault.json", clock, raw(), moved)
-    machines = [entry for entry in read(tmp_path / "vault.json").values() if isinstance(entry, MachineName)]
+    machines = [entry for entry in read(tmp_path / "vault.json", KEY).values() if isinstance(entry, MachineName)]
     assert [(one.address, one.workers) for one in machines] == [("192.168.17.99", ("acme.hall3x42",))]
 
 
@@ -85,19 +85,19 @@ async def test_the_pools_that_a_machine_last_told_are_known_over_a_restart(tmp_p
     told = (RawPool(url="pool.acme-mining.example"), RawPool(user="acme.hall3x42"))
     vault = await learnt(tmp_path / "vault.json", clock, raw(), raw(pools=None), raw(live=None))
     assert vault.last_pools(machine) == told
-    assert Vault(tmp_path / "vault.json", clock).last_pools(machine) == told
+    assert Vault(tmp_path / "vault.json", KEY, clock).last_pools(machine) == told
     assert vault.last_pools("mnr-0000000000000000") == ()
 
 
 async def test_it_is_written_when_something_changed_and_not_too_often(tmp_path: Path, clock: Clock) -> None:
-    vault = Vault(tmp_path / "vault.json", clock, write_s=10)
+    vault = Vault(tmp_path / "vault.json", KEY, clock, write_s=10)
     assert not vault.due()
-    vault.remember(raw(), KEY, POOLS)
+    vault.remember(raw(), POOLS)
     assert vault.due()
     await vault.write()
-    vault.remember(raw(), KEY, POOLS)
+    vault.remember(raw(), POOLS)
     assert not vault.due()
-    vault.remember(raw(hostname="other"), KEY, POOLS)
+    vault.remember(raw(hostname="other"), POOLS)
     assert not vault.due()
     clock.now += timedelta(seconds=10)
     assert vault.due()
@@ -111,13 +111,13 @@ async def test_it_is_written_when_something_changed_and_not_too_often(tmp_path: 
 async def test_a_restart_knows_what_was_written(tmp_path: Path, clock: Clock) -> None:
     await learnt(tmp_path / "vault.json", clock, raw())
     again = await learnt(tmp_path / "vault.json", clock, raw(mac="02:00:5e:00:00:01", live=replace(LIVE, pools=None)))
-    assert len(read(tmp_path / "vault.json")) == 5
+    assert len(read(tmp_path / "vault.json", KEY)) == 5
     assert not again.due()
 
 
 async def test_what_the_disk_refused_is_still_due(tmp_path: Path, clock: Clock) -> None:
-    vault = Vault(tmp_path / "gone" / "vault.json", clock, write_s=0)
-    vault.remember(raw(), KEY, POOLS)
+    vault = Vault(tmp_path / "gone" / "vault.json", KEY, clock, write_s=0)
+    vault.remember(raw(), POOLS)
     with pytest.raises(DiskTrouble):
         await vault.write()
     assert vault.due()
@@ -126,7 +126,7 @@ async def test_what_the_disk_refused_is_still_due(tmp_path: Path, clock: Clock) 
 def test_a_damaged_vault_says_what_to_do(tmp_path: Path, clock: Clock) -> None:
     (tmp_path / "vault.json").write_text('{"mnr-x": {"kind": "machine"')
     with pytest.raises(Misconfigured, match="move it away"):
-        Vault(tmp_path / "vault.json", clock)
+        Vault(tmp_path / "vault.json", KEY, clock)
 
 
 async def test_a_machine_that_makes_up_names_does_not_fill_the_memory(
@@ -135,7 +135,7 @@ async def test_a_machine_that_makes_up_names_does_not_fill_the_memory(
     monkeypatch.setattr("agent.vault._MOST_NAMES", 50)
     readings = [raw(pools=(RawPool(url="ocean.xyz", user=f"a{n}.w{n}"),)) for n in range(200)]
     await learnt(tmp_path / "vault.json", clock, *readings)
-    names = read(tmp_path / "vault.json")
+    names = read(tmp_path / "vault.json", KEY)
     assert len(names) <= 50
     assert PlainName(kind="worker", value="w199") in names.values()
     assert any(entry.kind == "machine" for entry in names.values())
@@ -145,4 +145,4 @@ async def test_text_that_is_none_is_written_all_the_same(tmp_path: Path, clock: 
     await learnt(
         tmp_path / "vault.json", clock, raw(hostname="\ud800", pools=(RawPool(url="\udfff.x", user="a\ud800.b"),))
     )
-    assert len(read(tmp_path / "vault.json")) == 4
+    assert len(read(tmp_path / "vault.json", KEY)) == 4

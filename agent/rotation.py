@@ -1,0 +1,89 @@
+"""A new key for a site: from then on every pseudonym is another one. What stands behind the old ones stays known here.
+
+The change is one rename of `site.key`. Before it the files that the new key opens lie beside those of the old one;
+after it they take their places, now or at the next start. Whenever the process dies, key and files fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agent import vault
+from agent.enrolment import State
+from agent.errors import Misconfigured
+from agent.identity import identity
+from agent.lock import alone
+from agent.pseudonym import Keyring, Kind
+from agent.reading import Facts
+from agent.sealed import SealedFile
+from agent.vault import Entry, MachineName
+
+
+class OldKey(BaseModel):
+    """A key that was replaced, and when."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    replaced_at: datetime
+    key: str
+
+    def __repr__(self) -> str:
+        return f"OldKey({self.replaced_at:%Y-%m-%d}, …)"
+
+
+class _Archive(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    keys: tuple[OldKey, ...] = ()
+
+
+def rotate(state: State, now: datetime, *, keeps_old: bool) -> Keyring:
+    """Give the site a new key. With `keeps_old` the old one is kept, sealed with the new one; else it is gone for good.
+
+    Raises `Misconfigured` while an agent runs or when a file cannot be read, `DiskTrouble` when nothing was changed.
+    """
+    with alone(state.spool):
+        before, after = Keyring.load(state.key), Keyring.throwaway()
+        names, archive = vault.sealed(state.vault), _sealed(state.old_keys)
+        for file in (names, archive):
+            file.settle(before)
+        keys = old_keys(state.old_keys, before)
+        if keeps_old:
+            keys = (*keys, OldKey(replaced_at=now, key=before.archived()))
+        names.prepare(after, names.read(before) or vault.Content().model_dump_json().encode())
+        archive.prepare(after, _Archive(keys=keys).model_dump_json().encode())
+        after.keep(state.key)
+        for file in (names, archive):
+            file.settle(after)
+        return after
+
+
+def old_keys(path: Path, keyring: Keyring) -> tuple[OldKey, ...]:
+    """The keys that were kept, oldest first. Raises `Misconfigured` when the file is damaged."""
+    data = _sealed(path).read(keyring)
+    try:
+        return _Archive.model_validate_json(data).keys if data else ()
+    except ValidationError as error:
+        raise Misconfigured(f"{path} is of another version; move it away") from error
+
+
+def by_old_keys(state: State, keyring: Keyring, pseudonym: str, entries: Mapping[str, Entry]) -> MachineName | None:
+    """The known machine that one of the old keys gave this pseudonym."""
+    for old in reversed(old_keys(state.old_keys, keyring)):
+        before = Keyring(bytes.fromhex(old.key))
+        for entry in entries.values():
+            if isinstance(entry, MachineName) and before.pseudonym(Kind.MACHINE, _identity(entry)) == pseudonym:
+                return entry
+    return None
+
+
+def _identity(entry: MachineName) -> str:
+    return identity(Facts(address=entry.address, driver="vault", mac=entry.mac, serial=entry.serial))
+
+
+def _sealed(path: Path) -> SealedFile:
+    return SealedFile(path, "old keys")
