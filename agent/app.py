@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import Callable
-from contextlib import aclosing
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from importlib.metadata import version
 from typing import Final
@@ -18,9 +19,10 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from agent import enrolment, status, transit
+from agent import enrolment, logs, status, transit
 from agent.batcher import Batcher
 from agent.config import AgentSettings
+from agent.daemon import Daemon, Progress, Signs
 from agent.discover import discover, expand
 from agent.drivers.auto import Auto
 from agent.drivers.protocol import Driver, Miner
@@ -29,15 +31,22 @@ from agent.enrolment import Enrolment, State
 from agent.errors import AgentError, DiskTrouble
 from agent.identity import identity
 from agent.known import KnownMachines, RememberedMiner
+from agent.lan.desk import Desk
+from agent.lan.meters import Meters
+from agent.lan.password import Password
+from agent.lan.server import LanPage, Sources
+from agent.pause import Pause
 from agent.poll import Poller
 from agent.pools import PublicPools
 from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, RawReading
+from agent.reload import Reloaded, reloaded
 from agent.spool import Spool
 from agent.uplink import USUAL, Pacing, Uplink
 from agent.vault import Vault
 
 _LAST_SENDING_S: Final = 5.0
+_RESCAN: Final = "rescan"
 
 log = structlog.get_logger()
 
@@ -49,6 +58,7 @@ async def run(
     *,
     pacing: Pacing = USUAL,
     write_s: float = 5.0,
+    daemon: Daemon | None = None,
 ) -> None:
     """Run until `stop` is set; files for the people at the site are looked after every `write_s`.
 
@@ -62,8 +72,12 @@ async def run(
     )
     with Spool(state.spool, int(settings.spool.max_mb * 1_000_000)) as spool:
         async with transit.session(enrolled.url, settings.backend.ca_file) as client:
-            uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock, pacing)
-            await Agent(settings, state, enrolled, keyring, driver, spool, uplink, clock, write_s).run(stop)
+            desk = Desk(clock)
+            uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock, pacing, desk.leaves)
+            agent = Agent(
+                settings, state, enrolled, keyring, driver, spool, uplink, desk, clock, write_s, daemon or Daemon()
+            )
+            await agent.run(stop)
 
 
 def _enrolment(settings: AgentSettings, state: State) -> Enrolment:
@@ -85,8 +99,10 @@ class Agent:
         driver: Driver,
         spool: Spool,
         uplink: Uplink,
+        desk: Desk,
         clock: Callable[[], datetime],
         write_s: float,
+        daemon: Daemon,
     ) -> None:
         self._settings = settings
         self._state = state
@@ -96,11 +112,14 @@ class Agent:
         self._spool = spool
         self._clock = clock
         self._pools = PublicPools(settings.pools.public, settings.pools.expected)
-        self._addresses = expand(settings.network.ranges, settings.network.exclude)
-        self._vault = Vault(state.vault, clock)
+        self._addresses = dict.fromkeys(expand(settings.network.ranges, settings.network.exclude))
+        self._vault = Vault(state.vault, keyring, clock)
         self._known = KnownMachines(state.machines, clock)
         self._uplink = uplink
+        self._desk = desk
         self._write_s = write_s
+        self._daemon = daemon
+        self._pause = Pause(state.pause, clock)
         self._batcher = Batcher(
             spool,
             enrolled.site,
@@ -117,39 +136,53 @@ class Agent:
             concurrency=settings.poll.concurrency,
             name_of=self._name_of,
         )
+        self._meters = Meters(self._status, desk, lambda: self._poller.counts)
+        self._page = LanPage(
+            settings.lan,
+            Password(state.lan_password),
+            Sources(self._status, self._vault.get, desk, self._meters, self._pause, clock),
+            look_again_s=write_s,
+        )
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
         self._started_at = clock()
         self._last_round_at: datetime | None = None
         self._reachable: set[str] = set()
         self._rescan = asyncio.Event()
         self._file_trouble = ""
+        self._settings_trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, and then finish what was begun."""
         self._remember()
-        scheduler = AsyncIOScheduler(timezone="UTC")
-        scheduler.add_job(self._rescan.set, "interval", seconds=self._settings.network.rescan_s)
-        scheduler.start()
+        self._scheduler.add_job(self._rescan.set, "interval", id=_RESCAN, seconds=self._settings.network.rescan_s)
+        self._scheduler.start()
         log.info("agent.started", site=self._enrolled.site, remembered=len(self._poller.miners))
         try:
-            async with asyncio.TaskGroup() as group:
-                working = {
-                    name: group.create_task(work, name=name)
-                    for name, work in {
-                        "poll": self._poller.run(),
-                        "scan": self._scan_over_and_over(),
-                        "batch": self._batcher.run(),
-                        "uplink": self._uplink.run(),
-                        "files": self._write_over_and_over(),
-                    }.items()
-                }
+            async with _together(
+                batch=self._batcher.run(),
+                work=self._work_unless_paused(),
+                files=self._write_over_and_over(),
+                page=self._page.run(),
+                reload=self._reload_over_and_over(),
+                life=self._show_life(),
+            ):
+                self._daemon.manager.ready()
                 await stop.wait()
-                for task in working.values():
-                    task.cancel()
+                self._daemon.manager.stopping()
         finally:
-            scheduler.shutdown(wait=False)
+            self._scheduler.shutdown(wait=False)
             await self._finish()
         waiting = self._spool.backlog().batches
         log.info("agent.stopped", waiting_batches=waiting, unspooled_readings=self._batcher.held_readings)
+
+    async def _work_unless_paused(self) -> None:
+        """Ask and send. When a pause begins, what is under way is broken off: it is meant to be at once."""
+        while True:
+            await self._pause.until_over()
+            async with _together(poll=self._poller.run(), scan=self._scan_over_and_over(), uplink=self._uplink.run()):
+                await self._pause.until_begun()
+            for miner in list(self._poller.miners.values()):
+                self._poller.add(miner)  # anew, or all the turns that it misses would begin at the same moment
 
     def _remember(self) -> None:
         """Ask the machines of the last run from the first round on; the scan adds what is new."""
@@ -167,10 +200,13 @@ class Agent:
             self._reachable.add(raw.facts.address)
             self._known.seen(raw.facts)
         try:
-            self._vault.remember(raw, self._keyring, self._pools)
+            self._vault.remember(raw, self._pools)
             tells_pools = raw.live is not None and raw.live.pools is not None
             last_pools = () if tells_pools else self._vault.last_pools(self._name_of(raw.facts))
-            self._batcher.add(pseudonymize(raw, self._keyring, self._pools, last_pools))
+            reading = pseudonymize(raw, self._keyring, self._pools, last_pools)
+            self._batcher.add(reading)
+            self._desk.note(raw, reading)
+            self._meters.took(raw.read_ms)
         except Exception:  # a fault in our own code that one machine brings out must not silence all the others
             log.exception("reading.lost", machine=self._name_of(raw.facts))
 
@@ -193,7 +229,7 @@ class Agent:
         began, found = self._clock(), 0
         answering = self._poller.miners.keys() - self._poller.down
         looking = discover(
-            self._addresses,
+            list(self._addresses),
             self._driver,
             connections_per_s=self._settings.network.connections_per_s,
             skip=answering,
@@ -210,6 +246,8 @@ class Agent:
             log.warning("scan.found_nothing", hint="are [network] ranges right, and can this host reach them?")
 
     def _add(self, miner: Miner) -> None:
+        if miner.facts.address not in self._addresses:
+            return  # the settings changed while it was looked for
         before = self._poller.miners.get(miner.facts.address)
         if before is None or identity(before.facts) != identity(miner.facts):
             log.info("miner.found", machine=self._name_of(miner.facts))
@@ -226,6 +264,7 @@ class Agent:
         for address in self._poller.down.intersection(self._known.gone()):  # a clock that was set makes no machine gone
             self._poller.remove(address)
         self._known.keep(self._poller.miners)
+        self._desk.keep(self._poller.miners)
         self._reachable &= self._poller.miners.keys()
         try:
             if everything or self._vault.due():
@@ -242,6 +281,59 @@ class Agent:
                 log.info("files.recovered")
             self._file_trouble = ""
 
+    async def _reload_over_and_over(self) -> None:
+        while True:
+            await self._daemon.reload.wait()
+            self._daemon.reload.clear()
+            self._daemon.manager.reloading()
+            try:
+                self._apply(reloaded(self._settings, await asyncio.to_thread(self._daemon.load)))
+            except AgentError as error:
+                self._settings_trouble = f"those in the file were refused: {logs.redact(str(error))}"
+                log.error("settings.refused", why=str(error), hint="the agent goes on with those that it has")
+            self._daemon.manager.ready()
+
+    def _apply(self, after: Reloaded) -> None:
+        """Go by these settings from now on; what machines are being asked right now is not disturbed."""
+        network, before = after.settings.network, self._settings
+        addresses = dict.fromkeys(expand(network.ranges, network.exclude))
+        self._pools = PublicPools(after.settings.pools.public, after.settings.pools.expected)
+        self._settings, self._addresses, self._settings_trouble = after.settings, addresses, after.words
+        for address in self._poller.miners.keys() - addresses.keys():
+            self._poller.remove(address)
+        if network != before.network:
+            self._scheduler.reschedule_job(_RESCAN, trigger="interval", seconds=network.rescan_s)
+            self._rescan.set()
+        if after.settings.log != before.log:
+            logs.configure(after.settings.log.format, after.settings.log.level)
+        self._page.apply(after.settings.lan)
+        log.info("settings.reloaded", changed=after.changed)
+        if after.waiting:
+            log.warning("settings.need_restart", names=after.waiting)
+
+    async def _show_life(self) -> None:
+        """Tell the service manager how we do, and that we live, as long as the work gets on."""
+        manager = self._daemon.manager
+        progress = Progress(self._settings.poll.interval_s, time.monotonic)
+        while True:
+            why = progress.stuck(self._signs())
+            if not why:
+                manager.alive()
+            manager.words(f"stuck: {why}" if why else status.in_short(self._status()))
+            await asyncio.sleep(min(self._write_s, (manager.watchdog_s or 60.0) / 3))
+
+    def _signs(self) -> Signs:
+        uplink, counts = self._uplink.condition, self._spool.counts
+        return Signs(
+            resting=self._pause.since is not None,
+            machines=len(self._poller.miners),
+            readings=self._poller.counts.readings,
+            uplink=uplink.word,
+            waiting_batches=self._spool.backlog().batches,
+            tries=self._desk.tries,
+            settled_batches=uplink.acknowledged_batches + counts.quarantined + counts.dropped_batches,
+        )
+
     def _status(self) -> status.Status:
         counts, backlog, uplink = self._spool.counts, self._spool.backlog(), self._uplink.condition
         return status.Status(
@@ -253,6 +345,8 @@ class Agent:
             started_at=self._started_at,
             written_at=self._clock(),
             write_s=self._write_s,
+            settings=self._settings_trouble,
+            paused_since=self._pause.since,
             machines=status.MachineCounts(
                 known=len(self._poller.miners),
                 reachable=len(self._reachable),
@@ -280,7 +374,18 @@ class Agent:
         await self._batcher.flush()
         try:
             async with asyncio.timeout(_LAST_SENDING_S):
-                await self._uplink.drain()
+                if self._pause.since is None:
+                    await self._uplink.drain()
         except (AgentError, TimeoutError):
             pass  # it is in the spool, and leaves after the next start
         await self._write_files(everything=True)
+
+
+@asynccontextmanager
+async def _together(**work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Let all of it run, by its names, until the block ends."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one, name=name) for name, one in work.items()]
+        yield
+        for task in tasks:
+            task.cancel()

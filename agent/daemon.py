@@ -6,14 +6,18 @@ known and none was finished with, or when a request hangs. systemd then starts t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import time
 from collections.abc import Callable, Hashable, MutableMapping
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import structlog
+
+from agent.config import AgentSettings
 
 _POLL_GRACE_S: Final = 120.0
 _SENDING_S: Final = 600.0
@@ -123,3 +127,14 @@ class _Unchanged:
         if seen != self._seen:
             self._seen, self._since_s = seen, now_s
         return now_s - self._since_s
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """What a running agent has to do with whatever started it; by default nothing."""
+
+    manager: Manager = field(default_factory=lambda: Manager({}))
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the settings are to be read again."""
+    load: Callable[[], AgentSettings] = AgentSettings
+    """Reads them; raises `Misconfigured` when they are no good."""

@@ -20,6 +20,11 @@ class Reloaded(NamedTuple):
     changed: list[str]
     waiting: list[str]
 
+    @property
+    def words(self) -> str:
+        """What the people at the site should know; empty when all is in effect."""
+        return f"changed, and in effect after a restart: {', '.join(self.waiting)}" if self.waiting else ""
+
 
 def reloaded(now: AgentSettings, wanted: AgentSettings) -> Reloaded:
     """Take from the wanted settings what may change at run time; the rest stays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -39,7 +40,7 @@ class SpoolStatus(_Part):
 class UplinkStatus(_Part):
     """The way to the backend."""
 
-    state: str = "idle"  # idle, sending, waiting, paused
+    state: Literal["idle", "sending", "waiting", "paused"] = "idle"
     why: str = ""
     since: datetime | None = None
     last_acknowledged_at: datetime | None = None
@@ -59,6 +60,7 @@ class Status(_Part):
     written_at: datetime
     write_s: float
     machines: MachineCounts = MachineCounts()
+    settings: str = ""  # why those in the file are not all in effect
     paused_since: datetime | None = None  # by the people at the site: nothing is asked or sent
     spool: SpoolStatus = SpoolStatus()
     uplink: UplinkStatus = UplinkStatus()
@@ -69,6 +71,14 @@ class Status(_Part):
             return "stopped"
         late = now - self.written_at > timedelta(seconds=max(30.0, 5 * self.write_s))
         return "not responding" if late else "running"
+
+
+_UPLINK_WORDS: Final = {
+    "idle": "everything is sent",
+    "sending": "sending",
+    "waiting": "waiting for the backend",
+    "paused": "paused",
+}
 
 
 def read(path: Path) -> Status:
@@ -117,17 +127,13 @@ def lines(found: Status, now: datetime) -> list[tuple[str, str]]:
         lines.append(("refused", f"{spool.quarantined} batches are in quarantine"))
     if spool.trouble:
         lines.append(("disk", spool.trouble))
+    if found.settings:
+        lines.append(("settings", found.settings))
     return lines
 
 
 def _uplink(found: Status, now: datetime) -> str:
-    words = {
-        "idle": "everything is sent",
-        "sending": "sending",
-        "waiting": "waiting for the backend",
-        "paused": "paused",
-    }
-    said = words.get(found.uplink.state, found.uplink.state)
+    said = _UPLINK_WORDS[found.uplink.state]
     if not found.uplink.why:
         return said
     return f"{said} (since {ago(found.uplink.since, now)}): {found.uplink.why}"
@@ -138,6 +144,16 @@ def _waiting(found: Status, now: datetime) -> str:
     if not spool.batches:
         return "nothing"
     return f"{spool.batches} batches, {spool.bytes / 1e6:.1f} MB, the oldest from {ago(spool.oldest_at, now)}"
+
+
+def in_short(found: Status) -> str:
+    """One line for the service manager."""
+    if found.paused_since:
+        return "paused by the people at the site: nothing is asked or sent"
+    said = [f"{found.machines.reachable} of {found.machines.known} machines answer", _UPLINK_WORDS[found.uplink.state]]
+    if found.spool.batches:
+        said.append(f"{found.spool.batches} batches wait")
+    return "; ".join([*said, *(trouble for trouble in (found.spool.trouble, found.settings) if trouble)])
 
 
 def ago(then: datetime | None, now: datetime) -> str:
