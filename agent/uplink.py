@@ -47,7 +47,7 @@ class Pacing:
     """How long to wait between tries, in seconds."""
 
     base_s: float = 1.0
-    cap_s: float = 300.0
+    cap_s: float = 60.0  # a backend that is back is noticed within the minute, well before `agent_silent`
     paused_s: float = 300.0
     retry_after_cap_s: float = 3_600.0
 
