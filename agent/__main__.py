@@ -19,6 +19,7 @@ COMMANDS = {
     "forget": "agent.commands.keys:forget",
     "rotate-key": "agent.commands.keys:rotate_key",
     "support-bundle": "agent.commands.support:support_bundle",
+    "lan-password": "agent.commands.lan:lan_password",
     "simulate": "agent.simulator.command:simulate",
 }
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
 import structlog
@@ -14,23 +17,37 @@ import structlog
 from agent import enrolment, logs, transit
 from agent.commands.options import Complaint, complaining, config_option, settings_of
 from agent.config import DEFAULT_FILE, AgentSettings, load
+from agent.daemon import Daemon, Manager
 from agent.discover import expand
 from agent.enrolment import State
 from agent.errors import AgentError, Misconfigured
+from agent.lan.server import context
 from agent.pseudonym import Keyring
 
 
 @click.command()
 @config_option
-def run(config: Path | None) -> None:
-    """Ask this site's machines and send what they say, until SIGTERM or Ctrl-C."""
+@click.option("--log-format", type=click.Choice(["logfmt", "json"]), help="Instead of the settings' log.format.")
+def run(config: Path | None, log_format: Literal["logfmt", "json"] | None) -> None:
+    """Ask this site's machines and send what they say, until SIGTERM or Ctrl-C. SIGHUP reads the settings again."""
+
+    def chosen() -> AgentSettings:
+        found = settings_of(config)
+        wanted = found.log.model_copy(update={"format": log_format or found.log.format})
+        return found.model_copy(update={"log": wanted})
+
+    def checked() -> AgentSettings:
+        found = chosen()
+        _check_ready(found, config)
+        return found
+
     with complaining():
-        settings = settings_of(config)
+        settings = chosen()
         logs.configure(settings.log.format, settings.log.level)
         _check_ready(settings, config)
         try:
             with asyncio.Runner(loop_factory=_loop) as runner:
-                runner.run(_until_signalled(settings))
+                runner.run(_until_signalled(settings, checked))
         except ExceptionGroup as group:
             structlog.get_logger().critical("agent.failed", exc_info=group)
             raise Complaint("stopped by a fault of its own; the log says which") from group
@@ -85,6 +102,7 @@ def _faults(settings: AgentSettings) -> list[str]:
             found.append(str(error))
     try:
         transit.tls(settings.backend.ca_file)
+        context(settings.lan)
         if not expand(settings.network.ranges, settings.network.exclude):
             found.append('network.ranges names no address; write for example ranges = ["192.168.1.0/24"]')
     except Misconfigured as error:
@@ -122,11 +140,14 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _until_signalled(settings: AgentSettings) -> None:
+async def _until_signalled(settings: AgentSettings, load_again: Callable[[], AgentSettings]) -> None:
     from agent import app  # brings the drivers' libraries in, which takes seconds that no check should wait for
 
-    stop = asyncio.Event()
+    stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await app.run(settings, lambda: datetime.now(UTC), stop)
+    if sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGHUP, again.set)
+    daemon = Daemon(Manager(os.environ), again, load_again)
+    await app.run(settings, lambda: datetime.now(UTC), stop, daemon=daemon)
