@@ -21,6 +21,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from backend.accounts import challenges, registration, throttle
 from backend.api.meters import Meters
 from backend.api.routes import routes
 from backend.api.server import application, runner
@@ -36,6 +37,7 @@ from backend.notify.routing import Channel
 from backend.notify.sms import Sms
 from backend.registry import enrolment
 from backend.registry.database import Database
+from backend.registry.sealing import NoKey
 from backend.store.embedded import EmbeddedStore
 from backend.store.protocol import Store
 from backend.warnings.catalogue import BadRule, Catalogue
@@ -79,18 +81,26 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         url = _url(listening)
         database = _database(settings)
         closing.push_async_callback(database.close)
-        await database.migrate()
+        await _prepare(database, settings)
         store = STORES[settings.store.engine](settings)
         closing.push_async_callback(store.close)
         meters = Meters()
         dispatcher, engine = _warnings(settings, database, meters, clock, public_url=settings.public_url or url)
         closing.push_async_callback(dispatcher.close)
-        services = Services(settings=settings, database=database, store=store, judge=engine, meters=meters, clock=clock)
-        serving = runner(application(services, (*routes(settings.limits), *PAGES)))
+        services = Services(
+            settings=settings,
+            database=database,
+            store=store,
+            judge=engine,
+            meters=meters,
+            clock=clock,
+            wake=dispatcher.wake,
+        )
+        serving = runner(application(services, (*routes(settings.limits, settings.accounts), *PAGES)))
         async with asyncio.TaskGroup() as tasks:
             jobs = [
                 tasks.create_task(every(TICK_S, "tick", lambda: engine.tick(now=clock())), name="tick"),
-                tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(database, clock())), name="tidy"),
+                tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(services, clock())), name="tidy"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
             await _answer(serving, listening, url, settings, stop)
@@ -113,14 +123,29 @@ async def _answer(
         await serving.cleanup()
 
 
-async def _tidy(database: Database, now: datetime) -> None:
-    async with database.begin() as session:
+async def _tidy(services: Services, now: datetime) -> None:
+    async with services.database.begin() as session:
         await enrolment.forget_expired(session, now=now)
+        await registration.forget_old(session, now=now)
+        await challenges.forget_old(session, now=now)
+        await throttle.forget_old(session, now=now)
+        await services.sessions.forget_expired(session, now=now)
+
+
+async def _prepare(database: Database, settings: BackendSettings) -> None:
+    """Tables and keys as they have to be. Raises `Misconfigured`."""
+    try:
+        log.info("keys.loaded", newest=database.keys.newest)
+    except NoKey as error:
+        raise Misconfigured(f"seal: {error}") from error
+    if settings.seal_keys is None:
+        log.warning("keys.beside_the_registry", advice="seal.keys_file on another disk")
+    await database.migrate()
 
 
 def _database(settings: BackendSettings) -> Database:
     try:
-        return Database(settings.registry_url)
+        return Database(settings.registry_url, keys=settings.seal_keys)
     except (ValueError, sqlite3.Error, OSError) as error:
         raise Misconfigured(f"registry.url: {error}") from error
 

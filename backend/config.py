@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from backend.registry.sealing import KeySource
+
 _SECRETS: Final = {
     ("registry", "url"): "ITSMINER_REGISTRY_URL",
     ("smtp", "password"): "ITSMINER_SMTP_PASSWORD",
@@ -193,6 +195,13 @@ class BackendSettings(_Settings):
         if self.registry.url is not None:
             return self.registry.url.get_secret_value()
         return f"sqlite:///{self.data_dir.absolute() / 'registry.db'}"
+
+    @property
+    def seal_keys(self) -> KeySource | None:
+        """What seals contacts; None: what lies beside the registry."""
+        if self.seal.keys is not None:
+            return KeySource.of_text(self.seal.keys.get_secret_value())
+        return KeySource.of_file(self.seal.keys_file) if self.seal.keys_file is not None else None
 
     def make_data_dir(self) -> None:
         """Make sure that the folder is there, for nobody else to look into. Raises `Misconfigured`."""

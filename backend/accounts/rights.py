@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Access = Literal["public", "agent", "read", "operate", "manage", "own", "self", "staff", "support", "oversee", "admin"]
+Access = Literal[
+    "public",
+    "agent",
+    "read",
+    "operate",
+    "manage",
+    "manage_members",
+    "own",
+    "self",
+    "staff",
+    "support",
+    "oversee",
+    "admin",
+]
 """What a route asks for."""
 
 ROLES: Final = ("owner", "manager", "operator", "viewer")
@@ -33,7 +46,8 @@ RIGHTS: Final[Mapping[Access, Right]] = {
     "agent": Right("send batches for a site", tokens=("agent",)),
     "read": Right("see the farm", members=ROLES, tokens=SCOPES),
     "operate": Right("act on warnings and machines", members=ROLES[:3], tokens=SCOPES[1:]),
-    "manage": Right("sites, agents, tokens, invitations", members=ROLES[:2], tokens=SCOPES[2:]),
+    "manage": Right("sites and their agents", members=ROLES[:2], tokens=SCOPES[2:]),
+    "manage_members": Right("who and what has access: members, tokens", members=ROLES[:2]),
     "own": Right("members and their roles, the account itself", members=ROLES[:1]),
     "self": Right("their own log-in: sessions, password, second factor", members=ROLES, staff=STAFF_ROLES),
     "staff": Right("their own grants", staff=STAFF_ROLES),

@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from backend.accounts.rights import RIGHTS, Right
 from backend.api import problems
 from backend.api.problems import ProblemDetails
 from backend.api.route import JSON, Call, Query, Route
@@ -51,7 +52,8 @@ def document(table: Sequence[Route[Any]]) -> dict[str, Any]:
             "schemas": definitions["$defs"],
             "securitySchemes": {
                 "agent": {"type": "http", "scheme": "bearer", "description": "an agent's token, from /v1/enroll"},
-                "read": {"type": "http", "scheme": "bearer", "description": "a read token of the account"},
+                "token": {"type": "http", "scheme": "bearer", "description": "a program's token, from /v1/tokens"},
+                "session": {"type": "http", "scheme": "bearer", "description": "a person's, from /v1/login"},
             },
         },
     }
@@ -63,13 +65,22 @@ def _operation(route: Route[Any], schemas: dict[type, Any]) -> dict[str, Any]:
         succeeds["content"] = {route.media_type: {"schema": schemas[route.reply]}}
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "security": [] if route.access == "public" else [{route.access: []}],
+        "description": f"For: {RIGHTS[route.access].means}.",
+        "security": _security(RIGHTS[route.access]),
         "parameters": _parameters(route.query),
         "responses": {str(route.status): succeeds} | {str(s): _problem(s, schemas) for s in _statuses(route)},
     }
     if route.body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas[route.body]}}}
     return operation
+
+
+def _security(right: Right) -> list[dict[str, list[str]]]:
+    """Which of the schemes; OpenAPI knows roles for OAuth only, so that they are in words."""
+    kinds = ["agent"] if "agent" in right.tokens else ["token"] if right.tokens else []
+    if right.members or right.staff:
+        kinds.append("session")
+    return [{kind: []} for kind in kinds]
 
 
 def _statuses(route: Route[Any]) -> list[int]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from agent.wire import Batch
 from backend.api import health, machines, series, sites, warnings
+from backend.api.account_routes import account_routes
 from backend.api.enrolment import Enrolment, EnrolReply, EnrolRequest
 from backend.api.ingest import BatchReply, Ingest
 from backend.api.openapi import described_by
 from backend.api.route import Query, Route
-from backend.config import Limits
+from backend.config import Accounts, Limits
+
+_ACCOUNTS: Final = Accounts()
 
 
-def routes(limits: Limits) -> tuple[Route[Any], ...]:
+def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], ...]:
     """The table; the state of handlers that count (tries, batches at once) is that of this table."""
     table: tuple[Route[Any], ...] = (
         Route(
@@ -107,4 +110,5 @@ def routes(limits: Limits) -> tuple[Route[Any], ...]:
             media_type="text/plain",
         ),
     )
+    table = (*table, *account_routes(accounts))
     return (*table, described_by(table))

@@ -20,7 +20,7 @@ from backend.api.meters import Meters
 from backend.api.problems import Problem
 from backend.api.route import Call, Query, Route
 from backend.api.services import Services
-from backend.registry.errors import Invalid, Missing, RegistryError, Taken
+from backend.registry.errors import Forbidden, Invalid, Missing, RegistryError, Taken
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Server": "itsminer",
 }
-_STATUSES: Final[dict[type[RegistryError], int]] = {Missing: 404, Taken: 409, Invalid: 422}
+_STATUSES: Final[dict[type[RegistryError], int]] = {Missing: 404, Taken: 409, Invalid: 422, Forbidden: 403}
 _DETAILS: Final = {
     404: "there is no such address here",
     405: "this address does not know that method",
@@ -80,7 +80,7 @@ def _checked(route: Route[Any], services: Services) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         now = services.clock()
-        bearer = await admit(request, route, services.database, now=now)
+        bearer = await admit(request, route, services, now=now)
         query = _query(route.query, request.query)
         reply = await route.handler(Call(request=request, services=services, query=query, bearer=bearer, now=now))
         if isinstance(reply, BaseModel):
@@ -127,7 +127,8 @@ async def _answer(request: web.Request, handler: Handler, route: str) -> web.Str
     except Problem as problem:
         return problem.response()
     except RegistryError as error:
-        return Problem(_STATUSES[type(error)], str(error)).response()
+        status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
+        return Problem(status, str(error)).response()
     except web.HTTPException as error:
         if error.status < 400:
             return web.Response(status=error.status, headers=error.headers)

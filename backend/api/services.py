@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from agent.wire import Batch
+from backend.accounts.logins import Logins
+from backend.accounts.passwords import Passwords
+from backend.accounts.sessions import Sessions
 from backend.api.meters import Meters
 from backend.config import BackendSettings
 from backend.ids import AccountId, SiteId
@@ -35,3 +38,12 @@ class Services:
     judge: Judge
     meters: Meters
     clock: Clock
+    wake: Callable[[], None] = lambda: None  # there is something in the outbox
+    passwords: Passwords = field(init=False, default_factory=Passwords)
+    sessions: Sessions = field(init=False)
+    logins: Logins = field(init=False)
+
+    def __post_init__(self) -> None:
+        sessions = Sessions(self.database, self.settings.accounts)
+        object.__setattr__(self, "sessions", sessions)  # frozen for everybody else
+        object.__setattr__(self, "logins", Logins(self.database, self.passwords, sessions))

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.config import BackendSettings, Misconfigured, load
 from backend.registry.database import Database
 from backend.registry.errors import RegistryError
+from backend.registry.sealing import NoKey
 
 DEFAULT_FILE: Final = Path("/etc/itsminer/backend.toml")
 
@@ -69,7 +70,7 @@ def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Await
     async def run() -> T:
         settings.make_data_dir()
         try:
-            database = Database(settings.registry_url)
+            database = Database(settings.registry_url, keys=settings.seal_keys)
         except ValueError as error:
             raise Misconfigured(f"registry.url: {error}") from error
         try:
@@ -81,7 +82,7 @@ def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Await
 
     try:
         return asyncio.run(run())
-    except (RegistryError, Misconfigured) as error:
+    except (RegistryError, Misconfigured, NoKey) as error:
         raise Failed(str(error)) from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise Failed(f"the registry cannot be used: {getattr(error, 'orig', None) or error}") from error
