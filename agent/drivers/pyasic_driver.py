@@ -6,7 +6,8 @@ What it does that we do not want, as measured on 0.79:
 - one field that fails fails the whole poll with an `APIError`: we ask again without it, and leave it out for a while;
 - a web page that hangs holds up what the other port says: the two are asked side by side;
 - machines of unknown model report H/s, not TH/s: the unit is taken from the value;
-- `config` holds the pools' passwords: it is never asked for.
+- `config` holds the pools' passwords: it is never asked for;
+- an Antminer's pages take it more than all the rest: they are asked last, and only for what is not known by then.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, Final, NamedTuple
 
+from agent.drivers.answers import Extra
 from agent.drivers.bounds import asking
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
@@ -24,6 +27,7 @@ from agent.drivers.pyasic_finder import ClosedWeb, Finder
 from agent.drivers.quiet import imported_quietly
 from agent.drivers.refresh import refreshed
 from agent.drivers.rests import Rests
+from agent.drivers.thrift import Channel, parse_estats_once
 from agent.errors import AgentError, BadReply, MinerUnreachable
 from agent.normalise import (
     air_c,
@@ -60,6 +64,7 @@ class Pyasic:
     name = "pyasic"
 
     def __init__(self, logins: Logins) -> None:
+        parse_estats_once()
         self._finder = Finder(logins)
 
     async def find(self, address: str) -> PyasicMiner | None:
@@ -85,6 +90,11 @@ class PyasicMiner:
         make = make_name(str(known.make)) if known.make is not None else None
         self._own = OwnRead(address, make)
         self._is_stock = known.firmware is None or slug(str(known.firmware)) == "stock"
+        self._channel = Channel(known.rpc)
+        self._last: tuple[str, ...] = ()
+        if self._is_stock and make == "Antminer" and self._live.by_port:
+            self._live, self._last = self._live._replace(by_web=()), self._live.by_web
+        self._bare_boards = tuple(RawBoard(index=index, chips_expected=chips) for index in range(boards or 0))
         self._facts = Facts(
             address=address,
             driver=f"pyasic {version('pyasic')}",
@@ -102,11 +112,8 @@ class PyasicMiner:
     async def read(self) -> Live:
         self._rests.next_read()
         failed: set[str] = set()
-        async with asyncio.TaskGroup() as group:
-            own = group.create_task(self._own.read(), name="own read")
-            asked = group.create_task(self._gather_all(self._live, failed), name="pyasic read")
-        data, error = asked.result()
-        live = complete(self._understand(data), own.result())
+        live, extra, error = await self._ask(failed)
+        live = complete(live, extra)
         if said_nothing(live):
             raise error or MinerUnreachable("no hashrate and no uptime")
         for name in (*_LIVE, _WEB):  # of a machine that says nothing at all no field is to blame
@@ -118,6 +125,7 @@ class PyasicMiner:
 
     async def refresh(self) -> Facts:
         self._rests.clear()
+        self._channel.reconsider()
         failed: set[str] = set()
         data, error = await self._gather_all(self._static, failed)
         if not data.keys() & {"mac", "fw_ver", "hostname", "expected_hashrate"}:
@@ -135,6 +143,20 @@ class PyasicMiner:
             expected_ths=positive(_ths(data.get("expected_hashrate"))),
         )
         return self._facts
+
+    async def _ask(self, failed: set[str]) -> tuple[Live, Extra, AgentError | None]:
+        """What pyasic and our own read give, and what went wrong at port 4028."""
+        async with asyncio.TaskGroup() as group:
+            own = group.create_task(self._own.read(), name="own read")
+            asked = group.create_task(self._gather_all(self._live, failed), name="pyasic read")
+        (data, error), extra = asked.result(), own.result()
+        if not self._last:
+            return self._understand(data), extra, error
+        has_boards = extra.boards is not None and all(board.hashrate_ths is not None for board in extra.boards)
+        known = {name for name, is_known in (("hashboards", has_boards), ("is_mining", _hashes(data))) if is_known}
+        page = tuple(name for name in self._last if name not in known)
+        live = self._understand(data | await self._gather_web(_Fields(self._live.by_port, page), failed))
+        return replace(live, boards=self._bare_boards) if "hashboards" in known else live, extra, error
 
     async def _gather_all(self, fields: _Fields, failed: set[str]) -> tuple[dict[str, Any], AgentError | None]:
         """What could be had of the fields, and what went wrong at port 4028: the page may still know something."""
@@ -243,6 +265,10 @@ def _split(known: Any, fields: Sequence[str]) -> _Fields:
 def _ths(rate: Any) -> float | None:
     """By the unit that it comes with: TH/s, but H/s for machines of unknown model and other coins."""
     return ths(rate.rate, int(rate.unit)) if rate is not None else None
+
+
+def _hashes(data: dict[str, Any]) -> bool:
+    return bool(_ths(data.get("hashrate")))
 
 
 def _board(board: Any, make: str | None) -> RawBoard:
