@@ -7,11 +7,10 @@ the spool, the backend is given a few seconds to take it, and the files of the s
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from importlib.metadata import version
 from typing import Final
@@ -20,12 +19,13 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from agent import enrolment, logs, status, transit
+from agent.aggregate import Aggregator
 from agent.batcher import Batcher
 from agent.config import AgentSettings
 from agent.daemon import Daemon, Progress, Signs
-from agent.discover import discover, expand
+from agent.discover import expand
 from agent.drivers.auto import Auto
-from agent.drivers.protocol import Driver, Miner
+from agent.drivers.protocol import Driver
 from agent.drivers.registry import engine
 from agent.enrolment import Enrolment, State
 from agent.errors import AgentError, DiskTrouble
@@ -38,10 +38,13 @@ from agent.lan.server import LanPage, Sources
 from agent.pause import Pause
 from agent.poll import Poller
 from agent.pools import PublicPools
+from agent.privacy import Privacy
 from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, RawReading
 from agent.reload import Reloaded, reloaded
+from agent.search import REST_S, Search
 from agent.spool import Spool
+from agent.twins import Twin
 from agent.uplink import USUAL, Pacing, Uplink
 from agent.vault import Vault
 
@@ -58,6 +61,7 @@ async def run(
     *,
     pacing: Pacing = USUAL,
     write_s: float = 5.0,
+    rest_s: float = REST_S,
     daemon: Daemon | None = None,
 ) -> None:
     """Run until `stop` is set; files for the people at the site are looked after every `write_s`.
@@ -73,9 +77,22 @@ async def run(
     with Spool(state.spool, int(settings.spool.max_mb * 1_000_000)) as spool:
         async with transit.session(enrolled.url, settings.backend.ca_file) as client:
             desk = Desk(clock)
-            uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock, pacing, desk.leaves)
+            privacy = Privacy(settings.privacy.mode, state.totals_only)
+            uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock, pacing, desk.leaves, privacy)
             agent = Agent(
-                settings, state, enrolled, keyring, driver, spool, uplink, desk, clock, write_s, daemon or Daemon()
+                settings,
+                state,
+                enrolled,
+                keyring,
+                driver,
+                spool,
+                uplink,
+                desk,
+                privacy,
+                clock,
+                write_s,
+                rest_s,
+                daemon or Daemon(),
             )
             await agent.run(stop)
 
@@ -100,8 +117,10 @@ class Agent:
         spool: Spool,
         uplink: Uplink,
         desk: Desk,
+        privacy: Privacy,
         clock: Callable[[], datetime],
         write_s: float,
+        rest_s: float,
         daemon: Daemon,
     ) -> None:
         self._settings = settings
@@ -136,6 +155,10 @@ class Agent:
             concurrency=settings.poll.concurrency,
             name_of=self._name_of,
         )
+        self._search = Search(self._poller, driver, self._known, self._name_of, clock, rest_s)
+        self._search.within(self._addresses, settings.network.connections_per_s)
+        self._privacy = privacy
+        self._aggregator = Aggregator(settings.poll.interval_s)
         self._meters = Meters(self._status, desk, lambda: self._poller.counts)
         self._page = LanPage(
             settings.lan,
@@ -147,14 +170,13 @@ class Agent:
         self._started_at = clock()
         self._last_round_at: datetime | None = None
         self._reachable: set[str] = set()
-        self._rescan = asyncio.Event()
         self._file_trouble = ""
         self._settings_trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, and then finish what was begun."""
         self._remember()
-        self._scheduler.add_job(self._rescan.set, "interval", id=_RESCAN, seconds=self._settings.network.rescan_s)
+        self._scheduler.add_job(self._ask_to_search, "interval", id=_RESCAN, seconds=self._settings.network.rescan_s)
         self._scheduler.start()
         log.info("agent.started", site=self._enrolled.site, remembered=len(self._poller.miners))
         try:
@@ -179,7 +201,7 @@ class Agent:
         """Ask and send. When a pause begins, what is under way is broken off: it is meant to be at once."""
         while True:
             await self._pause.until_over()
-            async with _together(poll=self._poller.run(), scan=self._scan_over_and_over(), uplink=self._uplink.run()):
+            async with _together(poll=self._poller.run(), scan=self._search.run(), uplink=self._uplink.run()):
                 await self._pause.until_begun()
             for miner in list(self._poller.miners.values()):
                 self._poller.add(miner)  # anew, or all the turns that it misses would begin at the same moment
@@ -189,73 +211,45 @@ class Agent:
         for facts in self._known.load(frozenset(self._addresses)):
             if isinstance(self._driver, Auto):
                 self._driver.remember(facts.address, facts.driver)
-            self._poller.add(RememberedMiner(facts, self._driver))
+            miner = RememberedMiner(facts, self._driver)
+            self._poller.add(Twin(miner) if facts.shares_mac else miner)
 
     def _take(self, raw: RawReading) -> None:
         """One reading from the poller: note its names here, send its numbers on."""
         self._last_round_at = max(raw.time, self._last_round_at or raw.time)
-        if raw.live is None:
-            self._reachable.discard(raw.facts.address)
-        else:
+        if raw.live is not None:
             self._reachable.add(raw.facts.address)
-            self._known.seen(raw.facts)
+            self._see(raw.facts)
+        elif raw.facts.address in self._reachable:
+            self._reachable.discard(raw.facts.address)
+            self._search.vanished(raw.facts.address)
         try:
             self._vault.remember(raw, self._pools)
             tells_pools = raw.live is not None and raw.live.pools is not None
             last_pools = () if tells_pools else self._vault.last_pools(self._name_of(raw.facts))
             reading = pseudonymize(raw, self._keyring, self._pools, last_pools)
-            self._batcher.add(reading)
+            (self._aggregator if self._privacy.is_totals_only else self._batcher).add(reading)
             self._desk.note(raw, reading)
             self._meters.took(raw.read_ms)
         except Exception:  # a fault in our own code that one machine brings out must not silence all the others
             log.exception("reading.lost", machine=self._name_of(raw.facts))
 
+    async def _ask_to_search(self) -> None:
+        """A coroutine: the scheduler calls plain functions in another thread."""
+        self._search.ask()
+
+    def _see(self, facts: Facts) -> None:
+        before = self._known.seen(facts)
+        if before is not None and before != facts and identity(before) != identity(facts):
+            log.warning("machine.replaced", machine=self._name_of(facts), before=self._name_of(before))
+
     def _name_of(self, facts: Facts) -> str:
         return self._keyring.pseudonym(Kind.MACHINE, identity(facts))
 
-    async def _scan_over_and_over(self) -> None:
-        while True:
-            self._rescan.clear()
-            try:
-                await self._scan()
-            except Exception:  # a driver's fault with one address must not end the polling of the others
-                log.exception("scan.failed")
-            gc.collect()
-            gc.freeze()  # miners and libraries stay: they need not be walked over and over
-            await self._rescan.wait()
-
-    async def _scan(self) -> None:
-        """Look at every address but those of machines that answer; what is found is asked from now on."""
-        began, found = self._clock(), 0
-        answering = self._poller.miners.keys() - self._poller.down
-        looking = discover(
-            list(self._addresses),
-            self._driver,
-            connections_per_s=self._settings.network.connections_per_s,
-            skip=answering,
-        )
-        async with aclosing(looking) as miners:
-            async for miner in miners:
-                self._add(miner)
-                found += 1
-        took_s = round((self._clock() - began).total_seconds(), 1)
-        log.info(
-            "scan.done", found=found, known=len(self._poller.miners), addresses=len(self._addresses), took_s=took_s
-        )
-        if not self._poller.miners:
-            log.warning("scan.found_nothing", hint="are [network] ranges right, and can this host reach them?")
-
-    def _add(self, miner: Miner) -> None:
-        if miner.facts.address not in self._addresses:
-            return  # the settings changed while it was looked for
-        before = self._poller.miners.get(miner.facts.address)
-        if before is None or identity(before.facts) != identity(miner.facts):
-            log.info("miner.found", machine=self._name_of(miner.facts))
-        self._known.seen(miner.facts)
-        self._poller.add(miner)
-
     async def _write_over_and_over(self) -> None:
         while True:
+            for total in self._aggregator.over(self._clock()):
+                self._batcher.add(total)
             await self._write_files()
             await asyncio.sleep(self._write_s)
 
@@ -303,7 +297,8 @@ class Agent:
             self._poller.remove(address)
         if network != before.network:
             self._scheduler.reschedule_job(_RESCAN, trigger="interval", seconds=network.rescan_s)
-            self._rescan.set()
+            self._search.within(addresses, network.connections_per_s)
+            self._search.ask()
         if after.settings.log != before.log:
             logs.configure(after.settings.log.format, after.settings.log.level)
         self._page.apply(after.settings.lan)
@@ -347,16 +342,19 @@ class Agent:
             write_s=self._write_s,
             settings=self._settings_trouble,
             paused_since=self._pause.since,
+            privacy=self._privacy.why,
             machines=status.MachineCounts(
                 known=len(self._poller.miners),
                 reachable=len(self._reachable),
                 last_round_at=self._last_round_at,
+                sharing_mac=sum(miner.facts.shares_mac for miner in self._poller.miners.values()),
             ),
             spool=status.SpoolStatus(
                 **backlog._asdict(),
                 dropped_batches=counts.dropped_batches,
                 dropped_readings=counts.dropped_readings + self._batcher.dropped_readings,
                 quarantined=counts.quarantined,
+                withheld=self._spool.withheld_batches,
                 trouble=self._batcher.trouble or self._file_trouble,
             ),
             uplink=status.UplinkStatus(

@@ -14,7 +14,7 @@ import structlog
 
 from agent.errors import DiskTrouble
 from agent.spool import Spool
-from agent.wire import Batch, Reading
+from agent.wire import Aggregate, Batch, Reading
 
 _MOST_KEPT: Final = 20
 """Batches held in memory while the disk takes none; past it the oldest are dropped, and counted."""
@@ -47,7 +47,7 @@ class Batcher:
         self._spooled = spooled
         self._retry_s = retry_s
         self._agent = version("itsminer")
-        self._gathered: list[Reading] = []
+        self._gathered: list[Reading | Aggregate] = []
         self._waiting: deque[Batch] = deque()
         self._any = asyncio.Event()
         self._full = asyncio.Event()
@@ -64,8 +64,8 @@ class Batcher:
         """Readings that are in memory only."""
         return len(self._gathered) + sum(len(batch.readings) for batch in self._waiting)
 
-    def add(self, reading: Reading) -> None:
-        """Take a reading; it is in the spool `flush_s` later."""
+    def add(self, reading: Reading | Aggregate) -> None:
+        """Take a reading, or a total in its place; it is in the spool `flush_s` later."""
         self._gathered.append(reading)
         self._any.set()
         if len(self._gathered) >= self._batch_readings:
@@ -114,17 +114,20 @@ class Batcher:
 
     def _seal(self) -> None:
         """Make batches of what is gathered. Their ids are made here, once, so that a batch is the same in every try."""
-        readings, self._gathered = self._gathered, []
+        gathered, self._gathered = self._gathered, []
         self._any.clear()
         self._full.clear()
-        for start in range(0, len(readings), self._batch_readings):
+        for start in range(0, len(gathered), self._batch_readings):
+            part = gathered[start : start + self._batch_readings]
+            totals = tuple(one for one in part if isinstance(one, Aggregate))
             self._waiting.append(
                 Batch(
                     id=uuid4(),
                     site=self._site,
                     agent=self._agent,
                     sent_at=self._clock(),
-                    readings=tuple(readings[start : start + self._batch_readings]),
+                    readings=tuple(one for one in part if isinstance(one, Reading)),
+                    aggregates=totals or None,
                 )
             )
 

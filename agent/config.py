@@ -149,6 +149,12 @@ class SpoolSettings(_Settings):
     flush_s: Annotated[float, Field(ge=0.1, le=600)] = 2.0
 
 
+class PrivacySettings(_Settings):
+    """What leaves the site: readings of single machines under pseudonyms, or totals alone."""
+
+    mode: Literal["readings", "aggregate"] = "readings"
+
+
 class Pools(_Settings):
     """Which pools are called by name, and which ones machines should use."""
 
@@ -190,6 +196,7 @@ class AgentSettings(_Settings):
     ssh: tuple[SshLogin, ...] = ()
     spool: SpoolSettings = SpoolSettings()
     pools: Pools = Pools()
+    privacy: PrivacySettings = PrivacySettings()
     lan: Lan = Lan()
     log: Log = Log()
 

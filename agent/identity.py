@@ -47,5 +47,12 @@ def canonical_name(text: str) -> str:
 
 
 def identity(facts: Facts) -> str:
-    """What a machine's pseudonym hangs on: a new address or firmware does not make a new machine."""
-    return canonical_mac(facts.mac) or canonical_serial(facts.serial) or canonical_name(facts.address)
+    """What a machine's pseudonym hangs on: a new address or firmware does not make a new machine.
+
+    Of two machines that claim one MAC the one that was here first keeps the name that it has; the other one is known
+    by the MAC together with its serial number, else its address.
+    """
+    mac, serial, address = canonical_mac(facts.mac), canonical_serial(facts.serial), canonical_name(facts.address)
+    if mac and facts.shares_mac:
+        return f"{mac}/{serial or address}"
+    return mac or serial or address

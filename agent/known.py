@@ -75,12 +75,13 @@ class KnownMachines:
             return
         _store(path, [one for one in found if one.facts.address != address])
 
-    def seen(self, facts: Facts) -> None:
-        """This machine answered."""
+    def seen(self, facts: Facts) -> Facts | None:
+        """This machine answered. What was known of the one at its address."""
         before = self._known.get(facts.address)
         if before is None or before.facts != facts:
             self._changed = True
         self._known[facts.address] = _Known.model_construct(facts=facts, seen_at=self._clock())
+        return before.facts if before else None
 
     def keep(self, addresses: Container[str]) -> None:
         """Forget machines at other addresses: they moved."""

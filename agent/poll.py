@@ -118,7 +118,7 @@ class Poller:
     def add(self, miner: Miner) -> None:
         """Ask this machine from now on, in place of one at the same address or with the same MAC: it moved."""
         facts = miner.facts
-        mac = canonical_mac(facts.mac)
+        mac = None if facts.shares_mac else canonical_mac(facts.mac)
         self.remove(facts.address)
         if mac is not None:
             before = self._entries.get(self._address_of.get(mac, ""))
@@ -132,6 +132,11 @@ class Poller:
         time_s = self._clock().timestamp()
         self._schedule(entry, time_s + (entry.phase_s - time_s) % self._interval_s)
         self._stirred.set()
+
+    def holder(self, mac: str) -> Facts | None:
+        """The machine that is asked under a canonical MAC."""
+        entry = self._entries.get(self._address_of.get(mac, ""))
+        return entry.miner.facts if entry and canonical_mac(entry.miner.facts.mac) == mac else None
 
     def remove(self, address: str) -> None:
         """Ask no more at this address; a turn that has begun gives no reading."""

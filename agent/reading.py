@@ -22,6 +22,7 @@ class Facts:
     mac: str | None = None
     serial: str | None = None
     hostname: str | None = None
+    shares_mac: bool = False  # another machine of this site claimed its MAC first: it is known by more than that
     expected_ths: float | None = None
     boards_expected: int | None = None
     chips_expected: int | None = None  # of the whole machine

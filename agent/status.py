@@ -23,6 +23,7 @@ class MachineCounts(_Part):
     known: int = 0
     reachable: int = 0
     last_round_at: datetime | None = None
+    sharing_mac: int = 0  # machines whose MAC another one claimed first
 
 
 class SpoolStatus(_Part):
@@ -34,6 +35,7 @@ class SpoolStatus(_Part):
     dropped_batches: int = 0
     dropped_readings: int = 0
     quarantined: int = 0
+    withheld: int = 0  # batches that hold readings, where only totals may leave
     trouble: str = ""
 
 
@@ -59,6 +61,7 @@ class Status(_Part):
     started_at: datetime
     written_at: datetime
     write_s: float
+    privacy: str = ""  # why only totals leave; empty while readings do
     machines: MachineCounts = MachineCounts()
     settings: str = ""  # why those in the file are not all in effect
     paused_since: datetime | None = None  # by the people at the site: nothing is asked or sent
@@ -123,6 +126,12 @@ def lines(found: Status, now: datetime) -> list[tuple[str, str]]:
         lines.append(
             ("dropped", f"{spool.dropped_readings} readings in {spool.dropped_batches} batches: the spool was full")
         )
+    if found.privacy:
+        lines.append(("privacy", found.privacy))
+    if spool.withheld:
+        lines.append(("withheld", f"{spool.withheld} batches of readings wait and stay at this site"))
+    if found.machines.sharing_mac:
+        lines.append(("twins", f"{found.machines.sharing_mac} machines claim a MAC that another one has"))
     if spool.quarantined:
         lines.append(("refused", f"{spool.quarantined} batches are in quarantine"))
     if spool.trouble:

@@ -112,7 +112,7 @@ def _faults(settings: AgentSettings) -> list[str]:
 
 def _effective(settings: AgentSettings) -> list[tuple[str, object]]:
     lines: list[tuple[str, object]] = [("state_dir", settings.state_dir)]
-    for section in ("backend", "network", "poll", "spool", "pools", "lan", "log"):
+    for section in ("backend", "network", "poll", "spool", "pools", "privacy", "lan", "log"):
         for name, value in getattr(settings, section):
             lines.append((f"{section}.{name}", list(value) if isinstance(value, tuple) else value))
     lines += [
