@@ -1,147 +1,276 @@
-"""One account's DuckDB file: takes batches, answers questions. Synchronous; call it from a worker thread.
+"""One account's DuckDB file, and which sealed files count beside it. Synchronous; call it from a worker thread.
 
 Guarantees: a batch is in the file entirely or not at all, at most once by its id, and survives a crash of the
 process or the machine once `write` has returned (DuckDB syncs its log at commit). Any number of threads
-may call; writes take turns, reads see one consistent state each. After a `duckdb.Error` the file has to be
-closed and opened anew: some of DuckDB's errors (a full disk) leave the open database unusable.
+may call; writes take turns, reads see one consistent state each. Which sealed files count is a table of the
+same file: what moves rows into sealed files, or replaces those, is one transaction.
 """
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow as pa
 
-from agent.wire import Batch, MachineId, Reading
-from backend.ids import SiteId
+from agent.wire import Batch, Reading
+from backend.ids import AccountId, SiteId
 from backend.store import columns
-from backend.store.protocol import Aggregate, Latest, Series, SeriesQuery, TooManyPoints
+from backend.store.columns import Kind
+from backend.store.instance import Instance, quoted
+from backend.store.keys import BadKey, Keys
+from backend.store.protocol import DEFAULT_WINDOWS, GAP, DataClass, Latest
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_AGGREGATES: Final[dict[Aggregate, str]] = {
-    "mean": "avg(value)",
-    "min": "min(value)",
-    "max": "max(value)",
-    "sum": "sum(value)",
-    "last": "arg_max(value, time)",
-}
+HOUR: Final = timedelta(hours=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A batch that waits to be stored."""
+
+    batch: Batch
+    now: datetime
+
+
+@dataclass(slots=True)
 class HotFile:
     """An open file; made when it is not there. One process at a time can have it open."""
 
-    def __init__(self, path: Path, *, memory_mb: int) -> None:
-        path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._connection = duckdb.connect(
-            str(path),
-            config={
-                "memory_limit": f"{memory_mb}MiB",
-                "threads": 1,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "python_enable_replacements": False,  # a table name never means a variable of ours
-            },
-        )
+    instance: Instance
+    account: AccountId
+    home: Path
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    _users: int = 0  # reads under way, which the sealed files have to outlive
+    _is_unlinking: bool = False
+    _turn: threading.Condition = field(default_factory=threading.Condition)
+    _commits: int = 0
+    maintaining: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever makes or removes sealed files."""
+
+    @classmethod
+    def open(cls, instance: Instance, account: AccountId, home: Path, keys: Keys) -> HotFile:
+        """Open an account's file in its folder. Raises `BadKey`."""
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+        (home / "sealed").mkdir(mode=0o700, exist_ok=True)
+        path = home / "hot.duckdb"
+        try:
+            key = keys.load(home / "key", account)
+        except FileNotFoundError:
+            if path.exists():
+                raise BadKey(f"{home / 'key'} is gone: what was stored cannot be read") from None
+            key = keys.make(home / "key", account)
+        instance.attach(account, path, key)
         path.chmod(0o600)
-        self._writing = threading.Lock()
-        for table in columns.TABLES:
-            self._connection.execute(table)
+        file = cls(instance, account, home)
+        with file.writing() as cursor:
+            for table in columns.TABLES:
+                cursor.execute(table)
+        with file.reading() as cursor:
+            (file._commits,) = one(
+                cursor.execute(
+                    "SELECT max(w) FROM (SELECT 0 AS w UNION ALL SELECT max(written) FROM readings"
+                    " UNION ALL SELECT max(written) FROM boards UNION ALL SELECT max(written) FROM touched)"
+                )
+            )
+        file.unlink_strangers()
+        return file
 
-    def write(self, batch: Batch, *, now: datetime) -> bool:
-        """Store a batch, durably; False when its id is there already."""
-        incoming = {
-            "readings": columns.readings(batch),
-            "boards": columns.boards(batch),
-            "latest": columns.newest(batch),
-        }
-        with self._writing, self._connection.cursor() as cursor:
+    @contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One consistent state to read; its sealed files stay meanwhile."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_unlinking)
+            self._users += 1
+        try:
+            with self.instance.cursor(self.account) as cursor:
+                cursor.begin()
+                yield cursor
+                cursor.rollback()
+        finally:
+            with self._turn:
+                self._users -= 1
+                self._turn.notify_all()
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction, durable at the end, undone by an error; others wait."""
+        with self._writing, self.instance.cursor(self.account) as cursor:
             cursor.begin()
-            stored = _insert(cursor, batch, incoming, now)
+            yield cursor
             cursor.commit()  # not reached: the cursor's end rolls back
-        return stored
 
-    def latest(self, *, site: SiteId | None, since: datetime | None) -> list[Latest]:
+    def write(self, incoming: Sequence[Incoming]) -> list[bool]:
+        """Store batches in one commit; for each False when its id is there already.
+
+        Readings that are past the account's window already are not stored: nobody could read them.
+        """
+        with self.writing() as cursor:
+            kept_for = windows(cursor)["telemetry_raw"]
+            fresh = [one for one in incoming if _is_new(cursor, one)]
+            rows = [
+                one.batch.model_copy(
+                    update={"readings": tuple(r for r in one.batch.readings if r.time >= one.now - kept_for)}
+                )
+                for one in fresh
+            ]
+            if any(batch.readings for batch in rows):
+                _insert(cursor, rows, self.next_commit())
+        ids = {id(one) for one in fresh}
+        return [id(one) in ids for one in incoming]
+
+    def latest(self, *, site: SiteId | None, since: datetime) -> list[Latest]:
         """The newest reading of each machine, by machine."""
-        with self._connection.cursor() as cursor:
+        with self.reading() as cursor:
             rows = cursor.execute(
                 "SELECT site, reading FROM latest WHERE ($site IS NULL OR site = $site)"
-                " AND ($since::TIMESTAMP IS NULL OR time >= $since) ORDER BY machine",
-                {"site": site, "since": None if since is None else _naive(since)},
+                " AND time >= $since ORDER BY machine",
+                {"site": site, "since": naive(since)},
             ).fetchall()
         return [Latest(site=SiteId(row[0]), reading=Reading.model_validate_json(row[1])) for row in rows]
 
-    def series(self, query: SeriesQuery) -> list[Series]:
-        """Answer a query; `Store.series` says how."""
-        sql, values = _select(query)
-        with self._connection.cursor() as cursor:
-            rows = cursor.execute(sql, values).fetchall()
-        if len(rows) > query.max_points:
-            raise TooManyPoints(f"the answer has more than {query.max_points} points")
-        return [
-            Series(
-                machine=None if machine is None else MachineId(machine),
-                points=tuple((_EPOCH + timedelta(microseconds=at), value) for _, at, value in group),
-            )
-            for machine, group in groupby(rows, key=lambda row: row[0])
-        ]
+    def next_commit(self) -> int:
+        """The number of the transaction under way (`writing`)."""
+        self._commits += 1
+        return self._commits
+
+    def settled(self) -> int:
+        """The last commit: whoever begins to read after this sees all up to it; later rows have a greater `written`."""
+        with self._writing:
+            return self._commits
+
+    def sealed(self, name: str) -> Path:
+        """Where a sealed file is."""
+        return self.home / "sealed" / name
+
+    def unlink_strangers(self) -> None:
+        """Unlink the sealed files that do not count (any more), when nobody reads them."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_unlinking)
+            self._is_unlinking = True  # no new reads
+            self._turn.wait_for(lambda: self._users == 0)
+        try:
+            with self.instance.cursor(self.account) as cursor:
+                names = {row[0] for row in cursor.execute("SELECT name FROM parts").fetchall()}
+            for path in (self.home / "sealed").iterdir():
+                if path.name not in names:
+                    path.unlink()
+        finally:
+            with self._turn:
+                self._is_unlinking = False
+                self._turn.notify_all()
+
+    def source(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        kind: Kind,
+        names: str,
+        where: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> str:
+        """SQL of the rows of a kind in one consistent state, hot and sealed; `where` has to say the times again."""
+        found = cursor.execute(
+            "SELECT name FROM parts WHERE kind = ? AND last >= ? AND first < ?",
+            [kind, naive(since or EPOCH), naive(until or FOREVER)],
+        ).fetchall()
+        hot = f"SELECT {names} FROM {kind} WHERE {where}"  # noqa: S608 - of our own words only
+        if not found:
+            return f"({hot})"
+        return f"({hot} UNION ALL SELECT {names} FROM {self.parquet(row[0] for row in found)} WHERE {where})"  # noqa: S608
+
+    def parquet(self, names: Iterator[str]) -> str:
+        """SQL that reads sealed files."""
+        paths = ", ".join(f"'{quoted(self.sealed(name))}'" for name in names)
+        return f"read_parquet([{paths}], encryption_config = {{footer_key: '{self.account}'}})"
+
+    def bytes_hot(self) -> int:
+        """On disk, without what is sealed."""
+        return sum(path.stat().st_size for path in self.home.iterdir() if path.is_file())
 
     def close(self) -> None:
-        """Fold the log into the file and let go of it. Safe to call twice."""
-        self._connection.close()
+        """Fold the log into the file and let go of it; nobody may be using it."""
+        self.instance.detach(self.account)
 
 
-def _insert(cursor: duckdb.DuckDBPyConnection, batch: Batch, incoming: Mapping[str, object], now: datetime) -> bool:
-    fresh = cursor.execute(
-        "INSERT INTO batches VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id", [batch.id, _naive(now)]
-    ).fetchall()
-    if not fresh:
-        return False
-    for table, rows in incoming.items():
-        cursor.register(f"incoming_{table}", rows)
-    cursor.execute("INSERT INTO readings BY NAME SELECT * FROM incoming_readings")
-    cursor.execute("INSERT INTO boards BY NAME SELECT * FROM incoming_boards")
+def windows(cursor: duckdb.DuckDBPyConnection) -> dict[DataClass, timedelta]:
+    """How long each class is kept."""
+    decided = dict(cursor.execute("SELECT data_class, window_us FROM windows").fetchall())
+    return {
+        name: timedelta(microseconds=decided[name]) if name in decided else default
+        for name, default in DEFAULT_WINDOWS.items()
+    }
+
+
+def touch(cursor: duckdb.DuckDBPyConnection, rows: str, commit: int) -> None:
+    """The rollups of these rows' hours do not hold any more.
+
+    A reading also tells how long the one after it speaks for, so the hour that begins within `GAP` is touched too.
+    """
+    cursor.execute(
+        f"INSERT INTO touched SELECT DISTINCT hour, {commit} FROM (SELECT date_trunc('hour', time) AS hour FROM {rows}"  # noqa: S608
+        f" UNION ALL SELECT date_trunc('hour', time + INTERVAL {GAP.seconds} SECOND) FROM {rows})"
+        " ON CONFLICT (hour) DO UPDATE SET written = excluded.written"
+    )
+
+
+def naive(time: datetime) -> datetime:
+    """As DuckDB's TIMESTAMP has it: UTC without saying so."""
+    return time.astimezone(UTC).replace(tzinfo=None)
+
+
+def aware(time: datetime | None) -> datetime | None:
+    """The other way."""
+    return None if time is None else time.replace(tzinfo=UTC)
+
+
+def day_start(day: date) -> datetime:
+    """Its first moment, UTC."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def one(answer: duckdb.DuckDBPyConnection) -> tuple[int, ...]:
+    """The only row."""
+    row = answer.fetchone()
+    assert row is not None, "an aggregate always has a row"
+    return tuple(row)
+
+
+def sync_file(path: Path) -> None:
+    """Make its content durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_new(cursor: duckdb.DuckDBPyConnection, incoming: Incoming) -> bool:
+    row = cursor.execute(
+        "INSERT INTO batches VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id",
+        [incoming.batch.id, naive(incoming.now)],
+    ).fetchone()
+    return row is not None
+
+
+def _insert(cursor: duckdb.DuckDBPyConnection, batches: Sequence[Batch], commit: int) -> None:
+    cursor.register("incoming_readings", pa.concat_tables(columns.readings(batch) for batch in batches))
+    cursor.register("incoming_boards", pa.concat_tables(columns.boards(batch) for batch in batches))
+    cursor.register("incoming_latest", columns.newest(batches))
+    cursor.execute(f"INSERT INTO readings BY NAME SELECT *, {commit} AS written FROM incoming_readings")  # noqa: S608
+    cursor.execute(f"INSERT INTO boards BY NAME SELECT *, {commit} AS written FROM incoming_boards")  # noqa: S608
     cursor.execute(
         "INSERT INTO latest BY NAME SELECT * FROM incoming_latest ON CONFLICT (machine) DO UPDATE"
         " SET site = excluded.site, time = excluded.time, reading = excluded.reading WHERE excluded.time > latest.time"
     )
-    return True
-
-
-def _select(query: SeriesQuery) -> tuple[str, dict[str, object]]:
-    """The SQL of a query and its values: rows of machine, step (µs since 1970) and value, in that order."""
-    value = columns.expression(query.metric)
-    step = query.step // _MICROSECOND
-    if step <= 0:
-        raise ValueError("a step is longer than nothing")
-    start = (query.start - _EPOCH) // _MICROSECOND // step * step
-    values: dict[str, object] = {
-        "start": _naive(_EPOCH + timedelta(microseconds=start)),
-        "end": _naive(query.end),
-        "step": step,
-        "most": query.max_points + 1,
-    }
-    where = f"time >= $start AND time < $end AND {value} IS NOT NULL"
-    if query.site is not None:
-        where += " AND site = $site"
-        values["site"] = query.site
-    if query.machines:
-        where += " AND machine IN (SELECT unnest($machines))"
-        values["machines"] = list(query.machines)
-    inner = f"""SELECT machine, epoch_us(time) // $step * $step AS step, {_AGGREGATES[query.aggregate]} AS value,
-        max(time) AS time FROM (SELECT machine, time, {value} AS value FROM readings WHERE {where}) GROUP BY ALL"""  # noqa: S608 - of our own words only
-    if query.across is None:
-        return f"SELECT machine, step, value FROM ({inner}) ORDER BY machine, step LIMIT $most", values  # noqa: S608
-    total = _AGGREGATES[query.across]
-    return f"SELECT NULL, step, {total} FROM ({inner}) GROUP BY step ORDER BY step LIMIT $most", values  # noqa: S608
-
-
-def _naive(time: datetime) -> datetime:
-    """As DuckDB's TIMESTAMP has it: UTC without saying so."""
-    return time.astimezone(UTC).replace(tzinfo=None)
+    touch(cursor, "incoming_readings", commit)

@@ -26,6 +26,7 @@ class Metric:
     type: Type  # "flag" is 0 or 1: its mean is a share of time, its sum over machines a count of them
     low: float
     high: float
+    decimals: int  # that engines keep; they store whole numbers, scaled by 10 to the power of this
     of: Callable[[Reading], Number | None]
 
 
@@ -69,34 +70,39 @@ def _measure(
     unit: str,
     high: float,
     meaning: str,
-    of: Callable[[Reading], Number | None] | None = None,
+    *,
+    decimals: int,
     low: float = 0,
 ) -> Metric:
-    return Metric(name=name, unit=unit, meaning=meaning, type="float", low=low, high=high, of=of or _field(name))
+    return Metric(
+        name=name, unit=unit, meaning=meaning, type="float", low=low, high=high, decimals=decimals, of=_field(name)
+    )
 
 
 def _count(
     name: str, unit: str, high: float, meaning: str, of: Callable[[Reading], Number | None] | None = None
 ) -> Metric:
-    return Metric(name=name, unit=unit, meaning=meaning, type="integer", low=0, high=high, of=of or _field(name))
+    return Metric(
+        name=name, unit=unit, meaning=meaning, type="integer", low=0, high=high, decimals=0, of=of or _field(name)
+    )
 
 
 def _yes_no(name: str, meaning: str, of: Callable[[Reading], Number | None]) -> Metric:
-    return Metric(name=name, unit="", meaning=meaning, type="flag", low=0, high=1, of=of)
+    return Metric(name=name, unit="", meaning=meaning, type="flag", low=0, high=1, decimals=0, of=of)
 
 
 _MOST: Final = float(2**53)  # of a counter, as on the wire
 
 _CATALOGUE: Final = (
-    _measure("hashrate_ths", "TH/s", 1e6, "what the machine makes"),
-    _measure("expected_ths", "TH/s", 1e6, "what it should make, nominally"),
-    _measure("power_w", "W", 1e6, "what it takes from the wall, as it says"),
-    _measure("efficiency_j_per_th", "J/TH", 1e6, "power over hashrate"),
-    _measure("uptime_s", "s", 4e9, "since it started"),
-    _measure("inlet_temp_c", "°C", 250, "air that comes in", low=-60),
-    _measure("outlet_temp_c", "°C", 250, "air that goes out", low=-60),
-    _measure("chip_temp_c", "°C", 250, "its hottest chip", low=-60),
-    _measure("board_temp_c", "°C", 250, "its hottest board sensor", low=-60),
+    _measure("hashrate_ths", "TH/s", 1e6, "what the machine makes", decimals=3),
+    _measure("expected_ths", "TH/s", 1e6, "what it should make, nominally", decimals=3),
+    _measure("power_w", "W", 1e6, "what it takes from the wall, as it says", decimals=1),
+    _measure("efficiency_j_per_th", "J/TH", 1e6, "power over hashrate", decimals=2),
+    _measure("uptime_s", "s", 4e9, "since it started", decimals=1),
+    _measure("inlet_temp_c", "°C", 250, "air that comes in", decimals=2, low=-60),
+    _measure("outlet_temp_c", "°C", 250, "air that goes out", decimals=2, low=-60),
+    _measure("chip_temp_c", "°C", 250, "its hottest chip", decimals=2, low=-60),
+    _measure("board_temp_c", "°C", 250, "its hottest board sensor", decimals=2, low=-60),
     _count("fan_min_rpm", "rpm", 1e5, "its slowest fan", lambda r: min(r.fans_rpm) if r.fans_rpm else None),
     _count("fan_max_rpm", "rpm", 1e5, "its fastest fan", lambda r: max(r.fans_rpm) if r.fans_rpm else None),
     _count("boards_hashing", "", 64, "hash boards that make hashes", _boards_hashing),
@@ -105,8 +111,8 @@ _CATALOGUE: Final = (
     _count("shares_accepted", "", _MOST, "shares the pool took, since the machine's start"),
     _count("shares_rejected", "", _MOST, "shares the pool refused, since the machine's start"),
     _count("shares_stale", "", _MOST, "shares that came too late, since the machine's start"),
-    _measure("last_share_age_s", "s", 4e9, "since its last accepted share"),
-    _measure("read_ms", "ms", 1e6, "how long the agent's read took"),
+    _measure("last_share_age_s", "s", 4e9, "since its last accepted share", decimals=2),
+    _measure("read_ms", "ms", 1e6, "how long the agent's read took", decimals=1),
     _count(
         "fault_count", "", 64, "fault codes it names", lambda r: None if r.fault_codes is None else len(r.fault_codes)
     ),
@@ -122,3 +128,15 @@ _CATALOGUE: Final = (
 
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _CATALOGUE}
 """By name, in the order that people read them."""
+
+BOARD_DECIMALS: Final[Mapping[str, int]] = {
+    "hashrate_ths": 3,
+    "expected_ths": 3,
+    "board_temp_c": 2,
+    "chip_temp_c": 2,
+    "chips_working": 0,
+    "chips_expected": 0,
+    "frequency_mhz": 2,
+    "voltage_v": 3,
+}
+"""What a hash board has, and the decimals that engines keep of it."""

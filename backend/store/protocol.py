@@ -14,7 +14,8 @@ from typing import Final, Literal, Protocol
 from agent.wire import Batch, MachineId, Reading
 from backend.ids import AccountId, SiteId
 
-Aggregate = Literal["mean", "min", "max", "sum", "last"]
+Aggregate = Literal["mean", "min", "max", "sum", "last", "p95", "count"]
+"""`p95` is one of the values: the smallest that at least 95 % of them are not above (nearest rank)."""
 DataClass = Literal["telemetry_raw", "telemetry_rollup"]
 """What a store keeps, each class for a time of its own: readings as they came, and what was worked out of them."""
 Format = Literal["parquet", "csv"]

@@ -19,7 +19,7 @@ from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine, 
 from tests.fakes import influx
 
 ENGINES: dict[str, Callable[[Path], Store]] = {
-    "embedded": EmbeddedStore,
+    "embedded": lambda folder: EmbeddedStore(folder, clock=lambda: NOW),
     "influx": influx.store,
 }
 A = AccountId("acc_a")
@@ -188,7 +188,8 @@ async def test_times_between_seconds_are_kept(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("aggregate", "value"), [("mean", 3.0), ("min", 1.0), ("max", 6.0), ("sum", 9.0), ("last", 2.0)]
+    ("aggregate", "value"),
+    [("mean", 3.0), ("min", 1.0), ("max", 6.0), ("sum", 9.0), ("last", 2.0), ("p95", 6.0), ("count", 3.0)],
 )
 async def test_a_step_of_a_machine_is_aggregated_as_asked(store: Store, aggregate: Aggregate, value: float) -> None:
     times = {0.0: 1.0, 2.0: 6.0, 4.0: 2.0}
@@ -198,7 +199,8 @@ async def test_a_step_of_a_machine_is_aggregated_as_asked(store: Store, aggregat
 
 
 @pytest.mark.parametrize(
-    ("across", "value"), [("mean", 6.0), ("min", 2.0), ("max", 10.0), ("sum", 12.0), ("last", 10.0)]
+    ("across", "value"),
+    [("mean", 6.0), ("min", 2.0), ("max", 10.0), ("sum", 12.0), ("last", 10.0), ("p95", 10.0), ("count", 2.0)],
 )
 async def test_machines_weigh_alike_however_often_they_were_read(store: Store, across: Aggregate, value: float) -> None:
     often = [reading(1, at(minute), hashrate_ths=2.0) for minute in range(4)]
@@ -207,7 +209,14 @@ async def test_machines_weigh_alike_however_often_they_were_read(store: Store, a
 
 
 def test_every_aggregate_is_tested() -> None:
-    assert set(get_args(Aggregate)) == {"mean", "min", "max", "sum", "last"}
+    assert set(get_args(Aggregate)) == {"mean", "min", "max", "sum", "last", "p95", "count"}
+
+
+async def test_95_of_100_values_are_not_above_the_95th_percentile(store: Store) -> None:
+    counted = [reading(1, NOW + timedelta(seconds=n), hashrate_ths=float(n * 37 % 100 + 1)) for n in range(100)]
+    await store.write(A, batch(counted), now=NOW)
+    [series] = await store.series(A, ask(aggregate="p95", step=5 * MINUTE))
+    assert values(series) == [95.0]
 
 
 async def test_series_are_ordered_by_machine_and_narrowed_by_machine_and_site(store: Store) -> None:

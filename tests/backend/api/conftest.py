@@ -123,7 +123,7 @@ async def served(tmp_path: Path, database: Database) -> AsyncIterator[Served]:
     services = Services(
         settings=settings,
         database=database,
-        store=EmbeddedStore(tmp_path / "accounts"),
+        store=EmbeddedStore(tmp_path / "accounts", clock=lambda: made.now),
         judge=judge,
         meters=Meters(),
         clock=lambda: made.now,

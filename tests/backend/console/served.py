@@ -93,7 +93,7 @@ async def serving(folder: Path) -> AsyncIterator[Served]:
     """Start it on a free port; stopped at the end."""
     settings = BackendSettings(data_dir=folder, contact=Contact(email="ops@example.com", name="Ops"))
     database = Database(settings.registry_url)
-    store = EmbeddedStore(folder / "series")
+    store = EmbeddedStore(folder / "series", clock=lambda: served.now)
     served = Served("", database, store)
     services = Services(
         settings=settings, database=database, store=store, judge=_Nobody(), meters=Meters(), clock=lambda: served.now

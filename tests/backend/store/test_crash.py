@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.store.embedded import EmbeddedStore
 from backend.store.protocol import SeriesQuery
 from tests.backend.readings import NOW, at
+from tests.backend.store.opened import opened
 from tests.backend.store.writer import ACCOUNT, AHEAD, MACHINES, numbered, write_until_killed
 
 ROUNDS = 24
@@ -54,7 +54,7 @@ def one_round(folder: Path, first: int, batches: int, wait_s: float) -> set[int]
 
 async def counted(folder: Path) -> dict[int, float]:
     """How many readings there are of each batch."""
-    store = EmbeddedStore(folder)
+    store = opened(folder)
     minute = timedelta(minutes=1)
     query = SeriesQuery(metric="hashrate_ths", start=NOW, end=at(500_000), step=minute, aggregate="sum", across="sum")
     found = await store.series(ACCOUNT, query)
@@ -78,7 +78,7 @@ async def test_killed_again_and_again_it_loses_nothing_acknowledged_and_stores_n
 
 async def test_what_was_written_before_the_kill_is_known_after_it(tmp_path: Path) -> None:
     acknowledged = one_round(tmp_path, 0, batches=5, wait_s=0)
-    store = EmbeddedStore(tmp_path)
+    store = opened(tmp_path)
     assert [await store.write(ACCOUNT, numbered(number), now=NOW) for number in acknowledged] == [False] * len(
         acknowledged
     )

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from agent.wire import Batch
 from backend.ids import AccountId
-from backend.store.embedded import EmbeddedStore
 from tests.backend.readings import NOW, at, batch, reading
+from tests.backend.store.opened import opened
 
 ACCOUNT = AccountId("acc_crash")
 MACHINES = 20
@@ -30,7 +30,7 @@ def write_until_killed(folder: Path, first: int, told: Connection) -> None:
 
 
 async def _write(folder: Path, first: int, told: Connection) -> None:
-    store = EmbeddedStore(folder)
+    store = opened(folder)
     numbers = iter(range(first, first + 100_000))
 
     async def one_after_the_other(numbers: Iterator[int]) -> None:
