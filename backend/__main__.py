@@ -13,6 +13,8 @@ COMMANDS = {
     "member": "backend.commands.registry:member",
     "site": "backend.commands.registry:site",
     "token": "backend.commands.registry:token",
+    "staff": "backend.commands.staff:staff",
+    "seal": "backend.commands.staff:seal",
     "warnings": "backend.commands.warnings:warnings",
 }
 

@@ -7,7 +7,6 @@ files and connections are closed. Killing it instead loses nothing that was ackn
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 import socket
@@ -38,6 +37,7 @@ from backend.notify.sms import Sms
 from backend.registry import enrolment
 from backend.registry.database import Database
 from backend.registry.sealing import NoKey
+from backend.serving_lock import Busy, serving_lock
 from backend.store.embedded import EmbeddedStore
 from backend.store.protocol import Store
 from backend.warnings.catalogue import BadRule, Catalogue
@@ -76,7 +76,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
     """Serve until `stop` is set. The event `backend.listening` says when and where it does."""
     settings.make_data_dir()
     async with AsyncExitStack() as closing:
-        closing.enter_context(_only_one(settings))
+        _lock(closing, settings)
         listening = closing.enter_context(_listening(settings))
         url = _url(listening)
         database = _database(settings)
@@ -121,6 +121,13 @@ async def _answer(
         log.info("backend.stopping")
     finally:
         await serving.cleanup()
+
+
+def _lock(closing: AsyncExitStack, settings: BackendSettings) -> None:
+    try:
+        closing.enter_context(serving_lock(settings.data_dir))
+    except Busy as error:
+        raise Misconfigured(str(error)) from error
 
 
 async def _tidy(services: Services, now: datetime) -> None:
@@ -185,19 +192,6 @@ def _notifiers(settings: BackendSettings) -> dict[Channel, Notifier]:
         if channel not in notifiers:
             log.warning("notify.not_configured", channel=channel.value)
     return notifiers
-
-
-@contextmanager
-def _only_one(settings: BackendSettings) -> Iterator[None]:
-    """One backend a data folder: DuckDB lets one process at a time open a file."""
-    with (settings.data_dir / "serving.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Misconfigured(f"data_dir {settings.data_dir}: another itsminer-backend serves from it") from error
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 @contextmanager
