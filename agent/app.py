@@ -163,7 +163,7 @@ class Agent:
         self._page = LanPage(
             settings.lan,
             Password(state.lan_password),
-            Sources(self._status, self._vault.get, desk, self._meters, self._pause, clock),
+            Sources(self._status, self._vault.get, desk, self._meters, self._pause, clock, state.disclosures),
             look_again_s=write_s,
         )
         self._scheduler = AsyncIOScheduler(timezone="UTC")

@@ -8,14 +8,16 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from agent import disclosures
 from agent.config import Lan
 from agent.errors import DiskTrouble, Misconfigured
 from agent.lan import pages
@@ -29,6 +31,7 @@ from agent.status import Status
 
 _LOOK_AGAIN_S: Final = 5.0
 _MOST_BODY: Final = 4_096
+_NOTE_AGAIN: Final = timedelta(minutes=10)
 _FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 log = structlog.get_logger()
@@ -44,6 +47,8 @@ class Sources:
     meters: Meters
     pause: Pause
     clock: Callable[[], datetime]
+    disclosures: Path
+    """Where it is kept who looked behind a pseudonym."""
 
 
 class LanPage:
@@ -134,6 +139,7 @@ class _Site:
     def __init__(self, sources: Sources, gate: Gate) -> None:
         self._from = sources
         self._gate = gate
+        self._noted: dict[str, datetime] = {}
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=_MOST_BODY, middlewares=[self._guard])
@@ -160,6 +166,8 @@ class _Site:
         except web.HTTPException as error:
             error.headers.update(HEADERS)
             raise
+        except DiskTrouble as error:
+            answer = web.Response(status=503, text=f"What has to be kept cannot be: {error}")
         answer.headers.update(HEADERS)
         return answer
 
@@ -180,6 +188,7 @@ class _Site:
         look, asked = self._look(), request.query.get("q", "").strip()[:200]
         everything = request.query.get("show") == "all"
         machines = dict(self._from.desk.machines)
+        await self._note("all machines")
 
         def made() -> str:
             found = pages.search(pages.rows(machines, self._from.names), asked)
@@ -192,9 +201,17 @@ class _Site:
         name = self._from.names(pseudonym)
         if name is None:
             return _html(pages.unknown(self._look(), pseudonym), status=404)
-        log.info("lan.revealed", pseudonym=pseudonym)
+        await self._note(pseudonym)
         seen = self._from.desk.machines.get(pseudonym)
         return _html(pages.one(self._look(), pseudonym, seen, name, self._from.names))
+
+    async def _note(self, what: str) -> None:
+        """Keep that somebody looked; once in a while is enough of a page that renews itself."""
+        now = self._from.clock()
+        if what in self._noted and timedelta() <= now - self._noted[what] < _NOTE_AGAIN:
+            return
+        await asyncio.to_thread(disclosures.note, self._from.disclosures, now, "on-site page", pseudonym=what)
+        self._noted[what] = now
 
     async def _sent(self, _: web.Request) -> web.Response:
         look, requests = self._look(), self._from.desk.sent
@@ -216,10 +233,7 @@ class _Site:
     async def _switch(self, request: web.Request, act: Callable[[], Awaitable[None]]) -> web.Response:
         if not self._gate.is_own_form(request, (await request.post()).get("token")):
             return web.Response(status=403, text="That did not come from this page. Load it again, and press again.")
-        try:
-            await act()
-        except DiskTrouble as error:
-            return web.Response(status=503, text=f"Not kept over a restart: {error}")
+        await act()
         raise web.HTTPSeeOther("/")
 
     async def _metrics(self, _: web.Request) -> web.Response:
