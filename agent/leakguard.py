@@ -45,7 +45,7 @@ class Names(NamedTuple):
     pools: tuple[str, ...]  # pool hosts that may not be named, users, accounts, workers
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=65_536)  # of ten thousand machines: their own texts, and each pool's name
 def leaking(names: Names, texts: tuple[str | None, ...]) -> frozenset[str]:
     """Those of the texts that hold one of the names, or what looks like a MAC, a private address or a wallet."""
     patterns = _forms(names)

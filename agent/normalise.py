@@ -24,6 +24,8 @@ def number(value: object) -> float | None:
     """A finite float of a number or of text that is one; truth values are none."""
     if type(value) is float:  # nearly all are
         return value if math.isfinite(value) else None
+    if value is None:
+        return None
     if isinstance(value, str):
         try:
             value = float(value.strip())

@@ -67,6 +67,7 @@ def canonical_host(text: str) -> str | None:
     return canonical_address(host) or _idna(host)
 
 
+@lru_cache(maxsize=32_768)
 def canonical_address(text: str) -> str | None:
     """An IP address in its shortest form, IPv4 inside IPv6 unwrapped; None when the text is no IP address."""
     try:
@@ -123,6 +124,7 @@ class PublicPools:
     def __init__(self, public: Iterable[str] = (), expected: Iterable[str] = ()) -> None:
         self._own = frozenset(filter(None, (canonical_host(host) for host in public)))
         self._expected = tuple(_expectation(entry) for entry in expected)
+        self._named = lru_cache(maxsize=4_096)(self._name)
 
     def name(self, host: str) -> str | None:
         """What a canonical host may be called outside the site; None when only its pseudonym may leave.
@@ -130,6 +132,9 @@ class PublicPools:
         Of a catalogued pool, labels that are not plain service words are left out: `acme.antpool.com`
         leaves as `antpool.com`. A host that the operator declared public leaves as it is.
         """
+        return self._named(host)
+
+    def _name(self, host: str) -> str | None:
         if len(host) > 100 or not _PUBLIC_NAME.match(host) or canonical_address(host):
             return None
         if any(_within(host, own) for own in self._own):

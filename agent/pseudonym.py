@@ -196,7 +196,7 @@ def _names(facts: Facts, raw_pools: tuple[RawPool, ...], pools: PublicPools) -> 
     return Names(tuple(filter(None, machine)), _pool_names(raw_pools, pools))
 
 
-@lru_cache(maxsize=8_192)
+@lru_cache(maxsize=32_768)
 def _pool_names(raw_pools: tuple[RawPool, ...], pools: PublicPools) -> tuple[str, ...]:
     """What must not leave of a machine's pools: hosts that may not be named, users, accounts, workers."""
     found: dict[str, None] = {}

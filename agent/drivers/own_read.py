@@ -139,7 +139,7 @@ def _complete_boards(boards: tuple[RawBoard, ...], own: tuple[RawBoard, ...]) ->
     """Boards of the library, each completed by index; ours when it has none. Never a board more than it has:
     firmware counts a lost board's neighbours in different ways."""
     by_index = {board.index: board for board in own}
-    return tuple(_complete_board(board, by_index.get(board.index, board)) for board in boards) or own
+    return tuple(_complete_board(board, by_index.get(board.index)) for board in boards) or own
 
 
 def said_nothing(live: Live) -> bool:
@@ -161,7 +161,9 @@ def _says_anything(board: RawBoard) -> bool:
     )
 
 
-def _complete_board(board: RawBoard, own: RawBoard) -> RawBoard:
+def _complete_board(board: RawBoard, own: RawBoard | None) -> RawBoard:
+    if own is None:
+        return board
     return replace(
         board,
         hashrate_ths=_first(board.hashrate_ths, own.hashrate_ths),
