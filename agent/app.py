@@ -155,7 +155,7 @@ class Agent:
             concurrency=settings.poll.concurrency,
             name_of=self._name_of,
         )
-        self._search = Search(self._poller, driver, self._known, self._name_of, clock, rest_s)
+        self._search = Search(self._poller, driver, self._see, self._name_of, clock, rest_s)
         self._search.within(self._addresses, settings.network.connections_per_s)
         self._privacy = privacy
         self._aggregator = Aggregator(settings.poll.interval_s)

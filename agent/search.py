@@ -14,7 +14,6 @@ import structlog
 from agent.discover import discover
 from agent.drivers.protocol import Driver, Miner
 from agent.identity import identity
-from agent.known import KnownMachines
 from agent.poll import Poller
 from agent.reading import Facts
 from agent.twins import told_apart
@@ -28,20 +27,20 @@ log = structlog.get_logger()
 
 class Search:
     """Adds what it finds to the poller. Machines that answer are not disturbed; `rest_s` lies between two scans for
-    machines that vanished."""
+    machines that vanished. `see` is called with the facts of each that was found."""
 
     def __init__(
         self,
         poller: Poller,
         driver: Driver,
-        known: KnownMachines,
+        see: Callable[[Facts], None],
         name_of: Callable[[Facts], str],
         clock: Callable[[], datetime],
         rest_s: float = REST_S,
     ) -> None:
         self._poller = poller
         self._driver = driver
-        self._known = known
+        self._see = see
         self._name_of = name_of
         self._clock = clock
         self._rest_s = rest_s
@@ -117,5 +116,5 @@ class Search:
         before = self._poller.miners.get(miner.facts.address)
         if before is None or identity(before.facts) != identity(miner.facts):
             log.info("miner.found", machine=self._name_of(miner.facts))
-        self._known.seen(miner.facts)
+        self._see(miner.facts)
         self._poller.add(miner)
