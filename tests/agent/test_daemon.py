@@ -93,9 +93,9 @@ class TestProgress:
         assert "no machine was finished with for 250 s" in self.later(progress, 50, WORKING)
         assert self.later(progress, 1, WORKING._replace(readings=11)) == ""
 
-    @pytest.mark.parametrize("why", [{"machines": 0}, {"resting": True}])
-    def test_where_there_is_nothing_to_do_doing_nothing_is_right(self, why: dict[str, int]) -> None:
-        progress, signs = self.progress(), WORKING._replace(**why)
+    @pytest.mark.parametrize("signs", [WORKING._replace(machines=0), WORKING._replace(resting=True)])
+    def test_where_there_is_nothing_to_do_doing_nothing_is_right(self, signs: Signs) -> None:
+        progress = self.progress()
         assert [self.later(progress, 1_000, signs) for _ in range(3)] == ["", "", ""]
 
     def test_a_request_that_hangs_is_none(self) -> None:
