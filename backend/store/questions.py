@@ -123,7 +123,9 @@ def energy(
                 f" FROM {source}) WHERE {_within(since, until)}{of_site}"
             )
         for source in _rolled(file, cursor, spans, "time, machine, site, energy_j"):
-            selects.append(f"SELECT {grouped}, {_step(step)}, energy_j FROM {source} WHERE true{of_site}")  # noqa: S608
+            selects.append(
+                f"SELECT {grouped} AS machine, {_step(step)} AS step, energy_j AS joules FROM {source} WHERE true{of_site}"
+            )  # noqa: S608
         if not selects:
             return []
         rows = cursor.execute(
