@@ -65,7 +65,7 @@ class Sessions:
                     )
                 )
             ).one_or_none()
-            bearer = None if row is None else await _bearer(session, *row.tuple())
+            bearer = None if row is None else await _bearer(session, row[0], row[1])
         if row is not None and row[0].seen_at <= now - _SEEN_EVERY:
             async with self._database.begin() as session:
                 await session.execute(update(LoginSession).where(LoginSession.id == row[0].id).values(seen_at=now))
