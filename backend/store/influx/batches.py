@@ -19,10 +19,10 @@ from backend.store.influx import names, tiers
 from backend.store.influx.client import Client
 from backend.store.influx.lineprotocol import microseconds, text
 from backend.store.influx.queries import LAST_US, Column, Select, Tags
+from backend.store.influx.schema import HOUR_US
 
 _SLOTS: Final = 128
 """Ids are spread over so many series, so that looking for one reads few of the others."""
-HOUR_US: Final = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)

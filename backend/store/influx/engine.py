@@ -1,33 +1,45 @@
-"""The store on InfluxDB.
-
-A batch is stored in three steps: is its id known; its lines, until the server has them on disk; its id. Whatever
-comes between leaves lines that the same batch, coming again, writes over with themselves.
-"""
+"""The store on InfluxDB: many accounts in few buckets, each point and each question with its account's tag."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
-from uuid import UUID
 from weakref import WeakValueDictionary
 
-from agent.wire import Batch, Reading
+from agent.wire import Batch
 from backend.ids import AccountId, SiteId
-from backend.store.influx import facts, lineprotocol, names, series, tiers
-from backend.store.influx.batches import HOUR_US, Batches
+from backend.store.influx import names, plan, series, tiers
+from backend.store.influx.batches import Batches, Touch
 from backend.store.influx.client import Client
+from backend.store.influx.energy import EnergyQuestion
+from backend.store.influx.export import Export
 from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.newest import Newest
+from backend.store.influx.places import Places
+from backend.store.influx.retention import Retention
+from backend.store.influx.roller import Roller
 from backend.store.influx.settings import InfluxSettings
-from backend.store.influx.tiers import DataClass, Grain, Kept
+from backend.store.influx.stale import Stale
+from backend.store.influx.watch import Watch
 from backend.store.influx.windows import Windows
+from backend.store.influx.writing import Writer
 from backend.store.metrics import METRICS
-from backend.store.protocol import Latest, Series, SeriesQuery
-
-_FACTS_REMEMBERED: Final = 200_000
+from backend.store.protocol import (
+    DEFAULT_WINDOWS,
+    DataClass,
+    Energy,
+    Everything,
+    ExportPart,
+    Format,
+    Hold,
+    Latest,
+    Removed,
+    Scope,
+    Series,
+    SeriesQuery,
+    Total,
+)
 
 
 class InfluxStore:
@@ -37,12 +49,17 @@ class InfluxStore:
         self._settings = settings
         self._clock = clock
         self._client = Client(settings)
+        self._places = Places(settings.prefix)
         self._batches = Batches(self._client, settings.prefix)
         self._windows = Windows(self._client, settings.prefix, clock)
-        self._newest = Newest(self._client, self._batches, clock)
-        self._facts: OrderedDict[tuple[str, facts.Key], None] = OrderedDict()  # stored in which bucket
-        # Of one batch that comes several times at once, the others wait for the first.
-        self._turns: WeakValueDictionary[tuple[AccountId, UUID], asyncio.Lock] = WeakValueDictionary()
+        self._writer = Writer(self._client, self._batches)
+        self._newest = Newest(self._client, clock)
+        self._stale = Stale(self._client, self._batches, settings.prefix, clock)
+        self._watch = Watch(self._batches, clock, self._on_touch)
+        self._roller = Roller(self._client, self._stale)
+        self._retention = Retention(self._client, self._batches, self._windows, settings.prefix, clock)
+        # What is rolled up, swept or erased of one account is not so at once.
+        self._maintaining: WeakValueDictionary[AccountId, asyncio.Lock] = WeakValueDictionary()
         self._preparing = asyncio.Lock()
         self._is_prepared = False
 
@@ -52,15 +69,14 @@ class InfluxStore:
         Readings past the account's window are not stored: they could not be read.
         """
         await self._prepared(account)
-        async with self._turns.setdefault((account, batch.id), asyncio.Lock()):
-            if await self._batches.known(account, batch.id, now=now):
-                return False
+        async with self._writer.turn(account, batch.id):
             kept = await self._windows.settled(account, "telemetry_raw")
-            readings = [reading for reading in batch.readings if reading.time >= now - kept.window]
-            await self._write_lines(account, batch, readings, self._bucket("raw", kept.tier_days))
-            hours_us = {microseconds(reading.time) // HOUR_US * HOUR_US for reading in readings}
-            await self._batches.stored(account, SiteId(batch.site), batch.id, hours_us, now=now)
+            stored = await self._writer.write(account, batch, self._places.to_write("raw", kept), kept.window, now=now)
+            if stored is None:
+                return False
+            readings, hours_us = stored
             self._newest.took(account, SiteId(batch.site), readings)
+            self._stale.touch(account, hours_us, microseconds(now))
         return True
 
     async def latest(
@@ -68,29 +84,148 @@ class InfluxStore:
     ) -> Sequence[Latest]:
         """The newest reading of each machine, ordered by machine."""
         await self._prepared(account)
+        await self._watch.look(account)
         kept = await self._windows.of(account, "telemetry_raw")
-        newest = await self._newest.of(account, self._buckets("raw", kept), kept.window)
+        newest = await self._newest.of(account, self._places.to_read("raw", kept), kept.window)
         return [
             one for one in newest if (site is None or one.site == site) and (since is None or one.reading.time >= since)
         ]
 
     async def series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
         """Answer a query; `Store.series` says how."""
-        if query.metric not in METRICS:
-            raise KeyError(query.metric)
+        _ = METRICS[query.metric]
         await self._prepared(account)
-        kept = await self._windows.of(account, "telemetry_raw")
-        start_us = max(series.first_step_us(query), microseconds(self._clock() - kept.window))
-        end_us = microseconds(query.end)
-        if start_us >= end_us:
-            return []
-        segments = [series.Segment("machine", tuple(self._buckets("raw", kept)), start_us, end_us)]
-        return await series.answer(self._client, account, query, segments)
+        data = await self._data(account, with_rollups=plan.grain(query) is not None)
+        return await series.answer(self._client, account, query, plan.segments(query, data))
+
+    async def fleet(
+        self,
+        account: AccountId,
+        *,
+        metrics: Sequence[str],
+        start: datetime,
+        end: datetime,
+        step: timedelta,
+        site: SiteId | None = None,
+    ) -> Sequence[Total]:
+        """Totals over time; `Totals.fleet` says which."""
+        queries = [
+            SeriesQuery(metric=METRICS[metric].name, start=start, end=end, step=step, across="sum", site=site)
+            for metric in metrics
+        ]
+        await self._prepared(account)
+        data = await self._data(account, with_rollups=True)
+        found = []
+        for query in queries:
+            answer = await series.answer(self._client, account, query, plan.segments(query, data))
+            found.append(Total(query.metric, answer[0].points if answer else ()))
+        return found
+
+    async def energy(
+        self,
+        account: AccountId,
+        *,
+        start: datetime,
+        end: datetime,
+        step: timedelta,
+        site: SiteId | None = None,
+        is_total: bool = False,
+    ) -> Sequence[Energy]:
+        """What machines took, kWh; `Totals.energy` says how it is counted."""
+        await self._prepared(account)
+        query = SeriesQuery(metric="power_w", start=start, end=end, step=step)
+        question = EnergyQuestion(
+            client=self._client,
+            account=account,
+            start_us=series.first_step_us(query),
+            end_us=microseconds(end),
+            step_us=series.step_us(query),
+            site=site,
+            is_total=is_total,
+            data=await self._data(account, with_rollups=True),
+        )
+        return await question.answer()
+
+    async def tend(self, *, now: datetime) -> None:
+        """Make the rollups that are due, of all accounts. Until then their hours are answered from the points."""
+        await self._prepared()
+        for account in await self._windows.accounts():
+            async with self._maintenance(account):
+                await self._roll(account, now)
+
+    async def oldest(self, account: AccountId) -> Mapping[DataClass, datetime | None]:
+        """The oldest record on disk, by class."""
+        await self._prepared(account)
+        return await self._retention.oldest(account)
+
+    async def windows(self, account: AccountId) -> Mapping[DataClass, timedelta]:
+        """How long each class is kept."""
+        await self._prepared(account)
+        return {data_class: (await self._windows.of(account, data_class)).window for data_class in DEFAULT_WINDOWS}
 
     async def set_window(self, account: AccountId, data_class: DataClass, window: timedelta) -> None:
-        """Keep a class of the account's data this long from now on; what is older is unreadable at once here."""
+        """Keep a class this long from now on: at once for who asks here, within a minute for other processes.
+
+        Raises `ValueError` for a window that no tier holds.
+        """
         await self._prepared(account)
         await self._windows.decide(account, data_class, window)
+
+    async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None = None) -> Sequence[Removed]:
+        """Remove what is past its window and not held."""
+        await self._prepared(account)
+        async with self._maintenance(account):
+            return await self._retention.sweep(account, now=now, hold=hold)
+
+    async def erase(self, account: AccountId, scope: Scope) -> Sequence[Removed]:
+        """Remove what is in scope; on return no read sees it, here or elsewhere."""
+        await self._prepared(account)
+        async with self._maintenance(account):
+            if isinstance(scope, Everything):
+                removed = await self._retention.erase_all(account)
+            else:
+                removed = await self._retention.erase_part(account, scope)
+        self._forget(account)
+        return removed
+
+    async def export(
+        self,
+        account: AccountId,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        format: Format = "parquet",
+    ) -> AsyncIterator[ExportPart]:
+        """Every reading that can be read, a file a day."""
+        await self._prepared(account)
+        kept = await self._windows.of(account, "telemetry_raw")
+        since = self._clock() - kept.window
+        export = Export(
+            client=self._client,
+            account=account,
+            buckets=self._places.to_read("raw", kept),
+            start_us=microseconds(since if start is None else max(start, since)),
+            end_us=None if end is None else microseconds(end),
+            format=format,
+        )
+        async for part in export.parts():
+            yield part
+
+    async def import_(self, account: AccountId, parts: Iterable[tuple[str, bytes]]) -> int:
+        """Store files of an export."""
+        from backend.store.exporting import batches_of  # DuckDB and all, for those who use it
+
+        readings = 0
+        for name, content in parts:
+            for batch in await asyncio.to_thread(batches_of, name, content):
+                await self.write(account, batch, now=self._clock())
+                readings += len(batch.readings)
+        return readings
+
+    async def usage(self, account: AccountId) -> Mapping[DataClass, int]:
+        """The server does not tell what space an account takes."""
+        names.check(account)
+        return dict.fromkeys(DEFAULT_WINDOWS, 0)
 
     async def check(self) -> None:
         """Raise when a batch could not be stored now."""
@@ -105,7 +240,7 @@ class InfluxStore:
     async def _prepared(self, account: AccountId | None = None) -> None:
         """Before anything else: is the account one, and are the buckets there."""
         if account is not None:
-            names.account_tag(account)
+            names.check(account)
         if self._is_prepared:
             return
         async with self._preparing:
@@ -115,20 +250,45 @@ class InfluxStore:
                 await asyncio.to_thread(prepare, self._settings)
                 self._is_prepared = True
 
-    async def _write_lines(self, account: AccountId, batch: Batch, readings: Sequence[Reading], bucket: str) -> None:
-        lines, referred = await asyncio.to_thread(lineprotocol.render, account, batch, readings)
-        new = {key: content for key, content in referred.items() if (bucket, key) not in self._facts}
-        await self._client.write(bucket, lines + [facts.line(key, content) for key, content in new.items()])
-        self._remember(bucket, new)
+    async def _roll(self, account: AccountId, now: datetime) -> None:
+        await self._watch.look(account)
+        raw = await self._windows.of(account, "telemetry_raw")
+        rolled = await self._windows.settled(account, "telemetry_rollup")
+        await self._roller.roll(
+            account,
+            now=now,
+            raw=self._places.to_read("raw", raw),
+            raw_window=raw.window,
+            into={"5m": self._places.to_write("5m", rolled), "1h": self._places.to_write("1h", rolled)},
+        )
 
-    def _remember(self, bucket: str, stored: Mapping[facts.Key, facts.Content]) -> None:
-        for key in stored:
-            self._facts[bucket, key] = None
-        while len(self._facts) > _FACTS_REMEMBERED:
-            self._facts.popitem(last=False)
+    async def _data(self, account: AccountId, *, with_rollups: bool) -> plan.Data:
+        """What there is of an account, and what of it is up to date."""
+        now = self._clock()
+        raw = await self._windows.of(account, "telemetry_raw")
+        rolled = await self._windows.of(account, "telemetry_rollup")
+        if with_rollups:
+            await self._watch.look(account)
+        return plan.Data(
+            raw=self._places.to_read("raw", raw),
+            raw_from_us=microseconds(now - raw.window),
+            rolled=self._places.rolled(rolled),
+            rolled_from_us=microseconds(now - rolled.window),
+            stale_hours_us=list(await self._stale.hours(account)) if with_rollups else (),
+        )
 
-    def _bucket(self, grain: Grain, days: int) -> str:
-        return tiers.bucket(self._settings.prefix, grain, days)
+    def _on_touch(self, account: AccountId, touch: Touch | None) -> None:
+        """Another process did something to the account; None: anything."""
+        if touch is None or touch.site is None:
+            self._forget(account)
+        else:
+            self._newest.forget(account)
+            self._stale.touch(account, touch.hours_us, touch.at_us)
 
-    def _buckets(self, grain: Grain, kept: Kept) -> list[str]:
-        return [self._bucket(grain, days) for days in kept.tiers_days]
+    def _forget(self, account: AccountId) -> None:
+        self._newest.forget(account)
+        self._stale.forget(account)
+        self._writer.forget(account)
+
+    def _maintenance(self, account: AccountId) -> asyncio.Lock:
+        return self._maintaining.setdefault(account, asyncio.Lock())

@@ -11,8 +11,8 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from agent.wire import Pool, Reading
+from backend.store.influx.schema import DAY_US
 
-_DAY_US: Final = 86_400_000_000
 _WORDS: Final = ("make", "model", "firmware", "driver", "power_mode")
 _ALIVENESS: Final = (None, False, True)
 _MOST_REMEMBERED: Final = 50_000
@@ -89,7 +89,7 @@ def line(key: Key, content: Content) -> str:
 
 def day_us(time_us: int) -> int:
     """The start of the day that a time is in."""
-    return time_us - time_us % _DAY_US
+    return time_us - time_us % DAY_US
 
 
 def liveness(pools: tuple[Pool, ...]) -> int:

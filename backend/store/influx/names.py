@@ -13,13 +13,22 @@ from urllib.parse import quote, unquote
 
 from backend.ids import AccountId
 
+ENGINE: Final = AccountId("~engine")
+"""What belongs to no account is kept under this; no account can have the name."""
+
 _ACCOUNT: Final = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+def check(account: AccountId) -> None:
+    """Raise `ValueError` for what is no account id."""
+    if not _ACCOUNT.fullmatch(account):
+        raise ValueError("this is no account id")
 
 
 def account_tag(account: AccountId) -> str:
     """The tag value of an account. Raises `ValueError` for what is no account id."""
-    if not _ACCOUNT.fullmatch(account):
-        raise ValueError("this is no account id")
+    if account != ENGINE:
+        check(account)
     return account
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from agent.wire import MachineId
 from backend.ids import AccountId, SiteId
@@ -18,30 +18,27 @@ from backend.store.influx import names
 from backend.store.influx.schema import Measurement
 
 Function = Literal["mean", "min", "max", "sum", "last", "first", "count"]
-Tag = Literal["board", "data_class", "digest", "machine", "site", "slot"]
+Tag = Literal["board", "data_class", "digest", "machine", "member", "site", "slot"]
 
 FIRST_US: Final = 0
 LAST_US: Final = 2**63 // 1000 - 1
 """The times that are ever stored; the server's own end in 2262."""
 
 _WORD: Final = re.compile(r"[a-z][a-z0-9_]*")
-_FUNCTIONS: Final = ("mean", "min", "max", "sum", "last", "first", "count")
-_MEASUREMENTS: Final = ("machine", "board", "facts", "rollup", "batch", "touched", "window", "rolled")
-_TAGS: Final = ("board", "data_class", "digest", "machine", "site", "slot")
+_FUNCTIONS: Final = get_args(Function)
+_MEASUREMENTS: Final = get_args(Measurement)
+_TAGS: Final = get_args(Tag)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field, what is made of it, or (`per`) the quotient of two fields' sums."""
+    """A field, or what is made of it."""
 
     name: str
     function: Function | None = None
-    per: str | None = None
 
     def text(self) -> str:
         """As InfluxQL."""
-        if self.per is not None:
-            return f'sum("{_word(self.name)}") / sum("{_word(self.per)}")'
         quoted = f'"{_word(self.name)}"'
         return quoted if self.function is None else f"{_one_of(self.function, _FUNCTIONS)}({quoted})"
 
@@ -134,8 +131,7 @@ class Delete:
     measurement: Measurement | None = None
     start_us: int = FIRST_US
     end_us: int = LAST_US
-    site: SiteId | None = None
-    machine: MachineId | None = None
+    tags: tuple[tuple[Tag, str], ...] = ()
 
     def __post_init__(self) -> None:
         names.account_tag(self.account)
@@ -145,10 +141,7 @@ class Delete:
         conditions = [f'account="{names.account_tag(self.account)}"']
         if self.measurement is not None:
             conditions.insert(0, f'_measurement="{_one_of(self.measurement, _MEASUREMENTS)}"')
-        if self.site is not None:
-            conditions.append(f'site="{names.tag(self.site)}"')
-        if self.machine is not None:
-            conditions.append(f'machine="{names.tag(self.machine)}"')
+        conditions += [f'{_one_of(tag, _TAGS)}="{names.tag(value)}"' for tag, value in self.tags]
         return " AND ".join(conditions)
 
 

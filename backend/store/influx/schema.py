@@ -9,9 +9,12 @@ at odd times take (27 against 145 B a poll), and they add up without rounding.
 | `board`   | one hash board in one poll | account, board, machine, site |
 | `facts`   | what is no number, once for each machine, day and content | account, digest, machine, site |
 | `rollup`  | one machine in 5 minutes or an hour | account, machine, site |
+| `total`   | all machines of a site in 5 minutes or an hour | account, site |
 | `batch`   | one batch that is stored | account, site, slot |
+| `touched` | the hours that one batch or one erasure touched | account, site |
 | `window`  | one decision how long a class of data is kept | account, data_class |
 | `rolled`  | how far rollups are made | account |
+| `known`   | an account that was written to | account (the engine's own), member |
 
 A point that is written again replaces the old one field by field, and what it lacks stays. So a point says in
 `has` which fields are its own.
@@ -22,71 +25,56 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from agent.wire import State
+from backend.store import metrics
+from backend.store.metrics import METRICS
 
-Measurement = Literal["machine", "board", "facts", "rollup", "batch", "touched", "window", "rolled"]
+Measurement = Literal["machine", "board", "facts", "rollup", "total", "batch", "touched", "window", "rolled", "known"]
 
-MACHINE_DECIMALS: Final[dict[str, int]] = {
-    "hashrate_ths": 3,
-    "expected_ths": 3,
-    "power_w": 1,
-    "efficiency_j_per_th": 2,
-    "uptime_s": 1,
-    "inlet_temp_c": 2,
-    "outlet_temp_c": 2,
-    "shares_accepted": 0,
-    "shares_rejected": 0,
-    "shares_stale": 0,
-    "last_share_age_s": 2,
-    "read_ms": 1,
-    "is_meant_to_mine": 0,
-    "pool_expected": 0,
-}
+_OF_READING: Final = (
+    "hashrate_ths",
+    "expected_ths",
+    "power_w",
+    "efficiency_j_per_th",
+    "uptime_s",
+    "inlet_temp_c",
+    "outlet_temp_c",
+    "shares_accepted",
+    "shares_rejected",
+    "shares_stale",
+    "last_share_age_s",
+    "read_ms",
+    "is_meant_to_mine",
+    "pool_expected",
+)
+_OF_BOARD: Final = (
+    "hashrate_ths",
+    "expected_ths",
+    "board_temp_c",
+    "chip_temp_c",
+    "chips_working",
+    "chips_expected",
+    "frequency_mhz",
+    "voltage_v",
+)
+# Their places are bits of `has` in what is stored: a new one comes last, none is ever moved.
+
+MACHINE_DECIMALS: Final = {name: METRICS[name].decimals for name in _OF_READING}
 """Fields that a reading has under the same name, and their decimals."""
-
-DERIVED_DECIMALS: Final[dict[str, int]] = {
-    "chip_temp_c": 2,
-    "board_temp_c": 2,
-    "fan_min_rpm": 0,
-    "fan_max_rpm": 0,
-    "boards_hashing": 0,
-    "chips_working": 0,
-    "chips_expected": 0,
-    "fault_count": 0,
-    "is_reachable": 0,
-    "is_hashing": 0,
-    "is_idle": 0,
-    "is_paused": 0,
-    "is_unreachable": 0,
-    "is_fault": 0,
-}
+DERIVED_DECIMALS: Final = {name: metric.decimals for name, metric in METRICS.items() if name not in _OF_READING}
 """The other metrics of the catalogue, worked out when a reading is written."""
-
-BOARD_DECIMALS: Final[dict[str, int]] = {
-    "hashrate_ths": 3,
-    "expected_ths": 3,
-    "board_temp_c": 2,
-    "chip_temp_c": 2,
-    "chips_working": 0,
-    "chips_expected": 0,
-    "frequency_mhz": 2,
-    "voltage_v": 3,
-}
+BOARD_DECIMALS: Final = {name: metrics.BOARD_DECIMALS[name] for name in _OF_BOARD}
 
 WHOLE: Final = frozenset(
-    (
-        "shares_accepted",
-        "shares_rejected",
-        "shares_stale",
-        "is_meant_to_mine",
-        "pool_expected",
-        "chips_working",
-        "chips_expected",
-    )
+    {name for name, metric in METRICS.items() if metric.type != "float"}
+    | {name for name, decimals in BOARD_DECIMALS.items() if decimals == 0}
 )
 """Fields that are whole numbers on the wire."""
 
 METRIC_DECIMALS: Final[dict[str, int]] = MACHINE_DECIMALS | DERIVED_DECIMALS
 """Each metric of the catalogue is a field of its name."""
+
+HOUR_US: Final = 3_600_000_000
+DAY_US: Final = 24 * HOUR_US
 
 STATES: Final = tuple(State)
 MOST_FANS: Final = 16

@@ -1,13 +1,14 @@
-"""Answers to `SeriesQuery` from segments of time, each of which one grain of data answers.
+"""Answers to `SeriesQuery` from raw points and from rollups.
 
-Three ways, the cheapest that gives the exact answer: the server totals over the machines; or it gives each machine's
-parts (sum, count, least, greatest), which add up over buckets; or it gives the points themselves.
+Raw points are answered the cheapest way that is exact: the server totals over the machines; or it gives each
+machine's parts (sum, count, least, greatest), which add up over buckets; or it gives the points themselves. Rollups
+are such parts already, and of all machines together there are totals.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Final, Literal
@@ -18,7 +19,8 @@ from backend.store.influx.client import Client, Table
 from backend.store.influx.errors import AnswerTooLarge
 from backend.store.influx.lineprotocol import microseconds, moment
 from backend.store.influx.queries import Across, Column, Function, Select, Tags
-from backend.store.influx.schema import METRIC_DECIMALS
+from backend.store.influx.rollup import GONE, MEAN_SCALE, MOVED
+from backend.store.influx.schema import METRIC_DECIMALS, Measurement
 from backend.store.protocol import Aggregate, Series, SeriesQuery, TooManyPoints
 
 _BYTES_A_POINT: Final = 100
@@ -27,6 +29,7 @@ _MOST_BYTES: Final = 128 << 20
 """Of parts that are put together here."""
 
 Part = Literal["sum", "count", "min", "max"]
+Source = Literal["points", "rollups", "totals"]
 Points = dict[int, float]
 """Step → value."""
 
@@ -35,8 +38,24 @@ PARTS: Final[dict[Aggregate, tuple[Part, ...]]] = {
     "sum": ("sum",),
     "min": ("min",),
     "max": ("max",),
+    "count": ("count",),
 }
-_TOTALS: Final[dict[Aggregate, Function]] = {"mean": "mean", "min": "min", "max": "max", "sum": "sum"}
+"""What an aggregate is made of; one that is not here needs the points themselves."""
+
+TOTALS: Final[dict[tuple[Aggregate, Aggregate], tuple[Part, ...]]] = {
+    ("mean", "sum"): ("sum",),
+    ("mean", "mean"): ("sum", "count"),
+    ("mean", "count"): ("count",),
+}
+"""What the totals of machines answer: aggregate and across."""
+
+_ON_SERVER: Final[dict[Aggregate, Function]] = {
+    "mean": "mean",
+    "min": "min",
+    "max": "max",
+    "sum": "sum",
+    "count": "count",
+}
 _JOIN: Final[dict[Part, Callable[[Any, Any], Any]]] = {
     "sum": lambda one, other: one + other,
     "count": lambda one, other: one + other,
@@ -49,6 +68,8 @@ _OF_VALUES: Final[dict[Aggregate, Callable[[Sequence[float]], float]]] = {
     "min": min,
     "max": max,
     "last": lambda values: values[-1],
+    "p95": lambda values: sorted(values)[-(-len(values) * 95 // 100) - 1],
+    "count": len,
 }
 
 
@@ -56,14 +77,14 @@ _OF_VALUES: Final[dict[Aggregate, Callable[[Sequence[float]], float]]] = {
 class Segment:
     """Whole steps of a question, and where their answer is."""
 
-    measurement: Literal["machine", "rollup"]
+    of: Source
     buckets: tuple[str, ...]  # the one written to first
     start_us: int
     end_us: int
 
 
 async def answer(client: Client, account: AccountId, query: SeriesQuery, segments: Iterable[Segment]) -> list[Series]:
-    """Put the answers of segments (earlier ones first) together. Raises `TooManyPoints`."""
+    """Put the answers of segments together. Raises `TooManyPoints`."""
     found: defaultdict[str | None, Points] = defaultdict(dict)
     room = query.max_points
     for segment in segments:
@@ -76,7 +97,7 @@ async def answer(client: Client, account: AccountId, query: SeriesQuery, segment
             raise _too_many(query)
         for machine, points in of_segment.items():
             found[machine].update(points)
-    scale = 10 ** METRIC_DECIMALS[query.metric]
+    scale = 1 if "count" in (query.aggregate, query.across) else 10 ** METRIC_DECIMALS[query.metric]
     return [
         Series(
             machine=None if machine is None else MachineId(machine),
@@ -85,112 +106,6 @@ async def answer(client: Client, account: AccountId, query: SeriesQuery, segment
         for machine, points in sorted(found.items(), key=lambda item: item[0] or "")
         if points
     ]
-
-
-def _too_many(query: SeriesQuery) -> TooManyPoints:
-    return TooManyPoints(f"the answer has more than {query.max_points} points")
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A query in one segment. Values are as stored: scaled."""
-
-    client: Client
-    account: AccountId
-    query: SeriesQuery
-    segment: Segment
-
-    async def answer(self) -> dict[str | None, Points]:
-        """The points of each machine, or under None the total."""
-        aggregate, across = self.query.aggregate, self.query.across
-        if aggregate not in PARTS or across not in (None, *_TOTALS):
-            return await self._from_points()
-        if across is not None and len(self.segment.buckets) == 1:
-            return await self._totalled(_TOTALS[across])
-        of_machines = await self._from_parts()
-        if across is not None:
-            return {None: _total(of_machines, across)}
-        return dict(of_machines.items())
-
-    async def _totalled(self, function: Function) -> dict[str | None, Points]:
-        parts = PARTS[self.query.aggregate]
-        if parts == ("sum", "count"):
-            column = self._mean()
-        else:
-            (part,) = parts
-            column = self._column(part)
-        (tables,) = await self._ask(Across(inner=self._select(column), function=function), self.segment.buckets[0])
-        return {None: {row[0]: row[1] for table in tables for row in table.rows}}
-
-    async def _from_parts(self) -> dict[str, Points]:
-        parts = PARTS[self.query.aggregate]
-        question = self._select(*(self._column(part) for part in parts))
-        joined: defaultdict[str, dict[int, list[Any]]] = defaultdict(dict)
-        for bucket in self.segment.buckets:
-            (tables,) = await self._ask(question, bucket)
-            for table in tables:
-                _join(joined[table.tags["machine"]], table, parts)
-        if parts == ("sum", "count"):
-            return {
-                machine: {step: total / count for step, (total, count) in of_steps.items()}
-                for machine, of_steps in joined.items()
-            }
-        return {machine: {step: value for step, (value,) in of_steps.items()} for machine, of_steps in joined.items()}
-
-    async def _from_points(self) -> dict[str | None, Points]:
-        """From the points themselves: what the newest of several machines said, is in no part."""
-        question = replace(self._select(Column(self.query.metric)), step_us=None)
-        assert self.segment.measurement == "machine", "the points themselves are raw"
-        of_machines: defaultdict[str, Points] = defaultdict(dict)
-        for bucket in reversed(self.segment.buckets):  # of a point in two buckets the newer one holds
-            (tables,) = await self._ask(question, bucket)
-            for table in tables:
-                of_machines[table.tags["machine"]].update((time_us, value) for time_us, value in table.rows)
-        step_us = self._step_us()
-        found: dict[str | None, Points] = {}
-        newest: defaultdict[int, dict[str, int]] = defaultdict(dict)
-        for machine in sorted(of_machines):
-            of_steps: defaultdict[int, list[float]] = defaultdict(list)
-            for time_us, value in sorted(of_machines[machine].items()):
-                step = time_us // step_us * step_us
-                of_steps[step].append(value)
-                newest[step][machine] = time_us
-            found[machine] = {step: _OF_VALUES[self.query.aggregate](values) for step, values in of_steps.items()}
-        if self.query.across is None:
-            return found
-        by_age = {step: sorted(times, key=lambda machine: times[machine]) for step, times in newest.items()}
-        of_values = _OF_VALUES[self.query.across]
-        return {None: {step: of_values([found[machine][step] for machine in by_age[step]]) for step in by_age}}
-
-    def _select(self, *columns: Column) -> Select:
-        return Select(
-            account=self.account,
-            measurement=self.segment.measurement,
-            columns=columns,
-            start_us=self.segment.start_us,
-            end_us=self.segment.end_us,
-            tags=Tags.where(site=self.query.site, machines=self.query.machines),
-            by=("machine",),
-            step_us=self._step_us(),
-        )
-
-    def _column(self, part: Part) -> Column:
-        if self.segment.measurement == "machine":
-            return Column(self.query.metric, part)
-        return Column(f"{self.query.metric}_{part}", "sum" if part == "count" else part)
-
-    def _mean(self) -> Column:
-        if self.segment.measurement == "machine":
-            return Column(self.query.metric, "mean")
-        return Column(f"{self.query.metric}_sum", per=f"{self.query.metric}_count")
-
-    def _step_us(self) -> int:
-        return step_us(self.query)
-
-    async def _ask(self, question: Select | Across, bucket: str) -> list[list[Table]]:
-        is_put_together = self.query.across is not None and isinstance(question, Select)
-        most = _MOST_BYTES if is_put_together else _BYTES_BESIDES + _BYTES_A_POINT * self.query.max_points
-        return await self.client.select(bucket, question, most_bytes=most)
 
 
 def step_us(query: SeriesQuery) -> int:
@@ -207,19 +122,151 @@ def first_step_us(query: SeriesQuery) -> int:
     return microseconds(query.start) // step * step
 
 
-def _join(of_steps: dict[int, list[Any]], table: Table, parts: Sequence[Part]) -> None:
-    for step, *values in table.rows:
-        known = of_steps.get(step)
-        of_steps[step] = (
-            values
-            if known is None
-            else [_JOIN[part](one, other) for part, one, other in zip(parts, known, values, strict=True)]
+def _too_many(query: SeriesQuery) -> TooManyPoints:
+    return TooManyPoints(f"the answer has more than {query.max_points} points")
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A query in one segment. Values are as stored: scaled."""
+
+    client: Client
+    account: AccountId
+    query: SeriesQuery
+    segment: Segment
+
+    async def answer(self) -> Mapping[str | None, Points]:
+        """The points of each machine, or under None the total."""
+        aggregate, across = self.query.aggregate, self.query.across
+        if self.segment.of == "totals":
+            assert across is not None, "totals are over machines"
+            total = await self._from_totals(TOTALS[aggregate, across])
+            if total is not None:
+                return {None: total}
+        if self.segment.of == "points":
+            if aggregate not in PARTS or across == "last":
+                return await self._from_points()
+            if across in _ON_SERVER and len(self.segment.buckets) == 1:
+                return {None: await self._on_server(_ON_SERVER[aggregate], _ON_SERVER[across])}
+        parts = PARTS[aggregate]
+        joined = await (self._of_points(parts) if self.segment.of == "points" else self._of_rollups(parts))
+        of_machines = {machine: _finished(of_steps, parts) for machine, of_steps in joined.items()}
+        if across is None:
+            return dict(of_machines.items())
+        return {None: _across(of_machines.values(), across)}
+
+    async def _on_server(self, aggregate: Function, across: Function) -> Points:
+        inner = self._select("machine", Column(self.query.metric, aggregate))
+        (tables,) = await self._ask(Across(inner=inner, function=across), self.segment.buckets[0])
+        return {row[0]: row[1] for table in tables for row in table.rows}
+
+    async def _of_points(self, parts: Sequence[Part]) -> dict[str, dict[int, list[Any]]]:
+        """The parts of each machine's steps, added up over buckets."""
+        question = self._select("machine", *(Column(self.query.metric, part) for part in parts))
+        found: defaultdict[str, dict[int, list[Any]]] = defaultdict(dict)
+        for bucket in self.segment.buckets:
+            (tables,) = await self._ask(question, bucket)
+            for table in tables:
+                for step, *values in table.rows:
+                    _join(found[table.tags["machine"]], step, values, parts)
+        return found
+
+    async def _of_rollups(self, parts: Sequence[Part]) -> dict[str, dict[int, list[Any]]]:
+        """The parts of each machine's steps, added up over rollups; of one in several buckets the newest holds."""
+        columns = [Column(f"{self.query.metric}_{part}") for part in parts]
+        question = replace(self._select("rollup", *columns), step_us=None, by=("machine", "site"))
+        rows: dict[tuple[str, str, int], list[Any]] = {}
+        for bucket in reversed(self.segment.buckets):
+            (tables,) = await self._ask(question, bucket)
+            for table in tables:
+                machine, site = table.tags["machine"], table.tags["site"]
+                rows.update(((machine, site, row[0]), row[1:]) for row in table.rows)
+        length = step_us(self.query)
+        found: defaultdict[str, dict[int, list[Any]]] = defaultdict(dict)
+        for (machine, _, time_us), values in rows.items():
+            _join(found[machine], time_us // length * length, values, parts)
+        return found
+
+    async def _from_totals(self, parts: Sequence[Part]) -> Points | None:
+        """From the sites' totals; None where they do not add up: a machine was at two of them, or is erased."""
+        columns = [Column(MOVED), Column(GONE), *(Column(f"{self.query.metric}_{part}") for part in parts)]
+        question = replace(self._select("total", *columns), step_us=None, by=("site",))
+        rows: dict[tuple[str, int], list[Any]] = {}
+        for bucket in reversed(self.segment.buckets):
+            (tables,) = await self._ask(question, bucket)
+            for table in tables:
+                rows.update(((table.tags["site"], row[0]), row[1:]) for row in table.rows)
+        if any(gone or (moved and self.query.site is None) for moved, gone, *_ in rows.values()):
+            return None
+        found: dict[int, list[Any]] = {}
+        for (_, step), (_, _, *values) in rows.items():
+            _join(found, step, values, parts)
+        if parts == ("count",):
+            return {step: count for step, (count,) in found.items() if count}
+        if parts == ("sum",):
+            return {step: means / MEAN_SCALE for step, (means,) in found.items()}
+        return {step: means / MEAN_SCALE / count for step, (means, count) in found.items() if count}
+
+    async def _from_points(self) -> Mapping[str | None, Points]:
+        """From the points themselves: which of several machines spoke last, is in no part."""
+        question = replace(self._select("machine", Column(self.query.metric)), step_us=None)
+        of_machines: defaultdict[str, Points] = defaultdict(dict)
+        for bucket in reversed(self.segment.buckets):  # of a point in two buckets the newer one holds
+            (tables,) = await self._ask(question, bucket)
+            for table in tables:
+                of_machines[table.tags["machine"]].update((time_us, value) for time_us, value in table.rows)
+        length = step_us(self.query)
+        found: dict[str | None, Points] = {}
+        newest: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for machine in sorted(of_machines):
+            of_steps: defaultdict[int, list[float]] = defaultdict(list)
+            for time_us, value in sorted(of_machines[machine].items()):
+                step = time_us // length * length
+                of_steps[step].append(value)
+                newest[step][machine] = time_us
+            found[machine] = {step: _OF_VALUES[self.query.aggregate](values) for step, values in of_steps.items()}
+        if self.query.across is None:
+            return found
+        by_age = {step: sorted(times, key=lambda machine: times[machine]) for step, times in newest.items()}
+        of_values = _OF_VALUES[self.query.across]
+        return {None: {step: of_values([found[machine][step] for machine in by_age[step]]) for step in by_age}}
+
+    def _select(self, measurement: Measurement, *columns: Column) -> Select:
+        return Select(
+            account=self.account,
+            measurement=measurement,
+            columns=columns,
+            start_us=self.segment.start_us,
+            end_us=self.segment.end_us,
+            tags=Tags.where(site=self.query.site, machines=self.query.machines),
+            by=("machine",),
+            step_us=step_us(self.query),
         )
 
+    async def _ask(self, question: Select | Across, bucket: str) -> list[list[Table]]:
+        is_answer = self.segment.of == "points" and (self.query.across is None or isinstance(question, Across))
+        most = _BYTES_BESIDES + _BYTES_A_POINT * self.query.max_points if is_answer else _MOST_BYTES
+        return await self.client.select(bucket, question, most_bytes=most)
 
-def _total(of_machines: dict[str, Points], across: Aggregate) -> Points:
+
+def _join(of_steps: dict[int, list[Any]], step: int, values: list[Any], parts: Sequence[Part]) -> None:
+    if None in values:
+        return
+    known = of_steps.get(step)
+    if known is not None:
+        values = [_JOIN[part](one, other) for part, one, other in zip(parts, known, values, strict=True)]
+    of_steps[step] = values
+
+
+def _finished(of_steps: Mapping[int, list[Any]], parts: Sequence[Part]) -> Points:
+    if parts == ("sum", "count"):
+        return {step: total / count for step, (total, count) in of_steps.items()}
+    return {step: value for step, (value,) in of_steps.items()}
+
+
+def _across(of_machines: Iterable[Points], across: Aggregate) -> Points:
     of_steps: defaultdict[int, list[float]] = defaultdict(list)
-    for points in of_machines.values():
+    for points in of_machines:
         for step, value in points.items():
             of_steps[step].append(value)
     return {step: _OF_VALUES[across](values) for step, values in of_steps.items()}

@@ -14,15 +14,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final, Literal
 
-DataClass = Literal["telemetry_raw", "telemetry_rollup"]
+from backend.store.protocol import DataClass
+
 Grain = Literal["raw", "5m", "1h"]
 
 TIERS_DAYS: Final = (7, 30, 90, 180, 365, 730)
 GRAINS: Final[dict[DataClass, tuple[Grain, ...]]] = {"telemetry_raw": ("raw",), "telemetry_rollup": ("5m", "1h")}
-DEFAULT_WINDOWS: Final[dict[DataClass, timedelta]] = {
-    "telemetry_raw": timedelta(days=90),
-    "telemetry_rollup": timedelta(days=730),
-}
 BATCHES_DAYS: Final = 31
 """How long ids of batches are known: an agent may come with readings that are 30 days old, and come again."""
 _SLACK: Final = timedelta(days=2)
@@ -81,6 +78,11 @@ def bucket(prefix: str, grain: Grain, days: int) -> str:
     return f"{prefix}_{grain}_{days}d"
 
 
+def held_bucket(prefix: str, grain: Grain) -> str:
+    """Where what a legal hold keeps goes when its window is past."""
+    return f"{prefix}_{grain}_held"
+
+
 def batches_bucket(prefix: str) -> str:
     """Where the ids of stored batches are."""
     return f"{prefix}_batches"
@@ -99,6 +101,7 @@ def rules(prefix: str) -> dict[str, timedelta | None]:
         for grain in grains
         for days in TIERS_DAYS
     }
+    found |= {held_bucket(prefix, grain): None for grains in GRAINS.values() for grain in grains}
     found[batches_bucket(prefix)] = timedelta(days=BATCHES_DAYS) + _SLACK
     found[accounts_bucket(prefix)] = None
     return found

@@ -10,8 +10,9 @@ from backend.ids import AccountId
 from backend.store.influx import names, tiers
 from backend.store.influx.client import Client
 from backend.store.influx.lineprotocol import microseconds, moment
-from backend.store.influx.queries import FIRST_US, LAST_US, Column, Select, Tags
-from backend.store.influx.tiers import DataClass, Decision, Kept
+from backend.store.influx.queries import FIRST_US, LAST_US, Column, Delete, Select, Tags
+from backend.store.influx.tiers import Decision, Kept
+from backend.store.protocol import DEFAULT_WINDOWS, DataClass
 
 _TRUSTED: Final = timedelta(minutes=1)
 """How long another process's decision may be unknown here."""
@@ -40,8 +41,21 @@ class Windows:
         """The same, before a write: the default becomes a decision, so that a later default does not move the data."""
         kept = await self.of(account, data_class)
         if not self._known[account, data_class][1]:
-            await self.decide(account, data_class, tiers.DEFAULT_WINDOWS[data_class])
+            await self.decide(account, data_class, DEFAULT_WINDOWS[data_class])
         return kept
+
+    async def accounts(self) -> list[AccountId]:
+        """Every account that there is a decision about."""
+        question = Select(
+            account=names.ENGINE,
+            measurement="known",
+            columns=(Column("is"),),
+            start_us=FIRST_US,
+            end_us=LAST_US,
+            by=("member",),
+        )
+        (tables,) = await self._client.select(self._bucket, question)
+        return [AccountId(table.tags["member"]) for table in tables]
 
     async def decide(self, account: AccountId, data_class: DataClass, window: timedelta) -> None:
         """From now on. Raises `ValueError` for a window that no tier holds."""
@@ -49,11 +63,16 @@ class Windows:
         now = self._clock()
         tags = f"account={names.account_tag(account)},data_class={data_class}"
         line = f"window,{tags} window_s={int(window.total_seconds())}i {microseconds(now)}"
-        await self._client.write(self._bucket, [line])
+        known = f"known,account={names.ENGINE},member={names.account_tag(account)} is=1i 0"
+        await self._client.write(self._bucket, [known, line])
         self._known.pop((account, data_class), None)
 
-    def forget(self, account: AccountId) -> None:
-        """The account is gone."""
+    async def erase(self, account: AccountId) -> None:
+        """Forget the account and all its decisions."""
+        await self._client.delete(self._bucket, Delete(account=account))
+        await self._client.delete(
+            self._bucket, Delete(account=names.ENGINE, measurement="known", tags=(("member", account),))
+        )
         for key in [key for key in self._known if key[0] == account]:
             del self._known[key]
 
@@ -77,4 +96,4 @@ class Windows:
 
 
 def _default(data_class: DataClass) -> Decision:
-    return Decision(since=moment(0), window=tiers.DEFAULT_WINDOWS[data_class])
+    return Decision(since=moment(0), window=DEFAULT_WINDOWS[data_class])
