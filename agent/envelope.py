@@ -7,9 +7,10 @@ have to be put in. This leans on how `wire.encode` writes: fields in their order
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Self
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from agent.wire import CONTRACT, Batch, ContractError, UnknownContract, decode, encode
 
@@ -36,8 +37,8 @@ class Envelope(NamedTuple):
         Of the readings no more is checked than that they can be counted: who wrote them down checked them, and a
         checksum guards what lay on the disk since.
         """
-        head = _HEAD.match(data)
-        if head is None or not data.endswith(b"]}"):
+        head = _head(data)
+        if not data.endswith(b"]}"):
             raise ContractError("no batch")
         if int(head[2]) != CONTRACT:
             raise UnknownContract(f"contract version {int(head[2])} is not known here; this side speaks {CONTRACT}")
@@ -53,15 +54,36 @@ class Envelope(NamedTuple):
         """The envelope of a batch at hand."""
         return cls.of(encode(batch))
 
+    @property
+    def can_be_joined(self) -> bool:
+        """Whether it holds readings and nothing else."""
+        return bool(self.readings) and b'],"aggregates":[' not in self.data
+
+    def joined_with(self, others: Sequence[Envelope]) -> Envelope:
+        """One batch with the readings of all of them, in their order; its id follows from the first's and the last's.
+
+        All must be of one site, and joinable.
+        """
+        name = uuid5(self.id, f"joined up to {others[-1].id}")
+        parts = [one.data[_head(one.data).end() : -len(b"]}")] for one in (self, *others)]
+        head = self.data[: _head(self.data).end()]
+        return Envelope.of(head.replace(str(self.id).encode(), str(name).encode(), 1) + b",".join(parts) + b"]}")
+
     def opened(self) -> Batch:
         """The whole batch, checked. Raises `ContractError`."""
         return decode(self.data)
 
     def stamped(self, now: datetime) -> bytes:
         """The bytes to send now: all as it was spooled, but for when it is sent and how old the backlog is."""
-        head = _HEAD.match(self.data)
-        assert head is not None
+        head = _head(self.data)
         backlog_s = max(0.0, (now - self.oldest_at).total_seconds()) if self.oldest_at else 0.0
         sent_at = now.astimezone(UTC).isoformat().replace("+00:00", "Z")
         stamp = f'"sent_at":"{sent_at}","backlog_s":{round(backlog_s, 3)}'
         return self.data[: head.start(3)] + stamp.encode() + self.data[head.end(3) :]
+
+
+def _head(data: bytes) -> re.Match[bytes]:
+    head = _HEAD.match(data)
+    if head is None:
+        raise ContractError("no batch")
+    return head

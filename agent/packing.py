@@ -1,8 +1,7 @@
-"""How a batch lies on the disk: one zstd frame with a checksum; and how batches are cut in two and joined."""
+"""How a batch lies on the disk: one zstd frame with a checksum; and how a batch is cut in two."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 from uuid import uuid5
 
@@ -13,7 +12,7 @@ from agent.wire import Batch, ContractError
 
 _MOST_UNPACKED: Final = 256 * 2**20
 _LEVEL: Final = 3
-_JOINED_LEVEL: Final = 12
+_JOINED_LEVEL: Final = 9
 """For what waits long: a fifth smaller than at 3, at 20 µs a reading."""
 
 
@@ -39,15 +38,3 @@ def halves(batch: Batch) -> tuple[Envelope, Envelope]:
     first = {"id": uuid5(batch.id, "first half"), "readings": batch.readings[:middle]}
     second = {"id": uuid5(batch.id, "second half"), "readings": batch.readings[middle:], "aggregates": None}
     return Envelope.made_of(batch.model_copy(update=first)), Envelope.made_of(batch.model_copy(update=second))
-
-
-def joined(batches: Sequence[Batch]) -> Envelope:
-    """One batch with the readings and totals of several of one site, in their order. Its id follows from theirs."""
-    first, last = batches[0], batches[-1]
-    totals = tuple(one for batch in batches for one in batch.aggregates or ())
-    update = {
-        "id": uuid5(first.id, f"joined up to {last.id}"),
-        "readings": tuple(one for batch in batches for one in batch.readings),
-        "aggregates": totals or None,
-    }
-    return Envelope.made_of(first.model_copy(update=update))

@@ -37,7 +37,7 @@ from agent import durable
 from agent.envelope import Envelope
 from agent.errors import DiskTrouble
 from agent.lock import locked
-from agent.packing import halves, joined, pack, unpack
+from agent.packing import halves, pack, unpack
 from agent.wire import Batch, ContractError
 
 _COUNTS: Final = "counts.json"
@@ -151,7 +151,8 @@ class Spool:
             durable.write(self._path(sequence), data)
             self._note(sequence, len(data))
             self._fresh.append((sequence, self._clock_s()))
-            self._untried[sequence] = envelope.readings
+            if envelope.can_be_joined:
+                self._untried[sequence] = envelope.readings
             self._age()
             return sequence
 
@@ -271,10 +272,10 @@ class Spool:
         self._loose.clear()
         try:
             self._finish_join()  # of one that the disk broke off
-            batches = [self._load(one).opened() for one in sequences]
-            if len(batches) < 2 or sum(len(one.readings) for one in batches) > _MOST_JOINED:
+            batches = [self._load(one) for one in sequences]
+            if len(batches) < 2 or sum(one.readings for one in batches) > _MOST_JOINED:
                 return
-            whole = joined(batches)
+            whole = batches[0].joined_with(batches[1:])
             self._save(joining=tuple(sequences), joined_id=whole.id)
             self._place(sequences[0], whole, is_joined=True)
             for sequence in sequences[1:]:
@@ -314,7 +315,12 @@ class Spool:
 
     def _take_number(self) -> int:
         if self._next > self._counts.reserved:
-            self._save(reserved=self._next + _RESERVED)
+            before = self._counts
+            try:
+                self._save(reserved=self._next + _RESERVED)
+            except DiskTrouble:
+                self._counts = before  # what is not on the disk is not reserved
+                raise
         self._next += 1
         return self._next - 1
 

@@ -30,6 +30,25 @@ def test_it_is_stamped_as_if_it_had_been_parsed(times: list[datetime], now: date
     assert encode(sent).count(b"sent_at") == 1
 
 
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=5))
+def test_joined_batches_are_one_batch_with_all_their_readings(sizes: list[int]) -> None:
+    plain = [batch(number, readings=size) for number, size in enumerate(sizes)]
+    parts = [Envelope.made_of(one) for one in plain]
+    whole = parts[0].joined_with(parts[1:])
+    assert whole.opened() == plain[0].model_copy(
+        update={"id": whole.id, "readings": tuple(reading for one in plain for reading in one.readings)}
+    )
+    assert whole.id not in {one.id for one in plain}
+    assert whole == parts[0].joined_with(parts[1:])
+
+
+def test_a_batch_with_totals_is_not_joined() -> None:
+    assert Envelope.made_of(batch(1, readings=1)).can_be_joined
+    assert not Envelope.made_of(batch(1, readings=0)).can_be_joined
+    both = batch(1, readings=1).model_copy(update={"aggregates": (total(),)})
+    assert not Envelope.made_of(both).can_be_joined
+
+
 def test_a_moment_of_another_zone_is_sent_in_utc() -> None:
     now = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
     assert b'"sent_at":"2026-01-01T12:00:00Z"' in Envelope.made_of(batch(1, readings=1)).stamped(now)

@@ -12,8 +12,9 @@ import pytest
 import zstandard
 
 from agent import durable
+from agent.envelope import Envelope
 from agent.errors import DiskTrouble, Misconfigured
-from agent.packing import joined, pack
+from agent.packing import pack
 from agent.spool import Counts, Spool
 from agent.wire import Batch, encode
 from tests.agent.raw import batch, total
@@ -123,7 +124,8 @@ def test_a_batch_that_was_handed_out_is_never_joined(tmp_path: Path) -> None:
 def test_a_join_that_a_kill_broke_off_loses_and_doubles_nothing(tmp_path: Path, dies_at: str) -> None:
     with Spool(tmp_path, MB) as spool:
         sequences = [spool.append(batch(number, readings=2)) for number in range(3)]
-    whole = joined([batch(number, readings=2) for number in range(3)])
+    parts = [Envelope.made_of(batch(number, readings=2)) for number in range(3)]
+    whole = parts[0].joined_with(parts[1:])
     (tmp_path / "counts.json").write_text(
         Counts(reserved=1_000, joining=tuple(sequences), joined_id=whole.id).model_dump_json()
     )

@@ -7,7 +7,10 @@ import sys
 from importlib import import_module
 
 BENCHES = {
+    "farm": "tests.bench.farm",
     "poll": "tests.bench.poll",
+    "silent": "tests.bench.silent",
+    "spool": "tests.bench.spool",
 }
 
 
