@@ -264,4 +264,6 @@ def _by_address(address: str) -> tuple[int, str]:
 
 def _printable(text: str) -> str:
     """A machine's own words without what would turn a line of text around."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
