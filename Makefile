@@ -29,6 +29,10 @@ check: setup ## lint, types, seams (no tests)
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
+.PHONY: promises
+promises: setup ## hold the service to its published promises, and print which are kept
+	@$(PY) -m tests.promises
+
 .PHONY: bench
 bench: setup ## measure: make bench BENCH=name; the last line is JSON
 	@$(PY) -m tests.bench $(BENCH)

@@ -234,7 +234,7 @@ email = "contact@itsminer.example"
 async def until(ready: Callable[[], Awaitable[T]], deadline_s: float = 30) -> T:
     """Wait until it gives something true; that."""
     async with asyncio.timeout(deadline_s):
-        while not (answer := await ready()):
+        while not (answer := await ready()):  # noqa: ASYNC110 (of another program)
             await asyncio.sleep(0.05)
     return answer
 
