@@ -15,7 +15,7 @@ from agent.errors import Misconfigured
 def locked(folder: Path) -> int:
     """A handle that holds the folder until it is closed. Raises `Misconfigured` when another process has it."""
     try:
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(folder / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise durable.trouble(error, folder) from error
     try:
