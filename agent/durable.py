@@ -6,6 +6,7 @@ disk when it returns, and a reader sees the old file or the new one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
@@ -25,7 +26,7 @@ def write(path: Path, data: bytes, mode: int = 0o600, *, synced: bool = True) ->
         if synced:
             sync_folder(path.parent)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        _discard(draft)
         raise trouble(error, path) from error
 
 
@@ -40,7 +41,7 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
     except OSError as error:
         raise trouble(error, path) from error
     finally:
-        draft.unlink(missing_ok=True)
+        _discard(draft)
 
 
 def private_folder(path: Path) -> Path:
@@ -82,6 +83,12 @@ def _draft(path: Path, data: bytes, mode: int, *, synced: bool = True) -> Path:
                 file.flush()
                 os.fsync(file.fileno())
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        _discard(draft)
         raise trouble(error, path) from error
     return draft
+
+
+def _discard(draft: Path) -> None:
+    """A disk that is read-only does not even say that there is nothing to remove."""
+    with contextlib.suppress(OSError):
+        draft.unlink(missing_ok=True)
