@@ -56,6 +56,8 @@ async def quiet_sites(
             RuleState.site_id == Site.id, RuleState.machine == "", RuleState.rule == rule.name
         )
         shortest = await _shortest(session, changed(rule, settings.get(rule.name, {})))
+        if shortest is None:
+            continue
         rows = await session.execute(
             select(Site.account_id, Site.id, Site.last_batch_at, SiteWatch.interval_s)
             .outerjoin(SiteWatch, SiteWatch.site_id == Site.id)
@@ -69,11 +71,11 @@ async def quiet_sites(
     return sorted(found)
 
 
-async def _shortest(session: AsyncSession, rule: Rule) -> timedelta:
-    """How soon the rule may fire at any site, with what accounts changed of it."""
+async def _shortest(session: AsyncSession, rule: Rule) -> timedelta | None:
+    """How soon the rule may fire at any site, with what accounts changed of it; None where it is off everywhere."""
     changes = await session.scalars(select(RuleOverride.numbers).where(RuleOverride.rule == rule.name))
     variants = [rule, *(changed(rule, numbers) for numbers in changes)]
-    return min(limit.duration for each in variants for limit in each.limits)
+    return min((limit.duration for each in variants if each.is_on for limit in each.limits), default=None)
 
 
 def patience(interval_s: float | None) -> timedelta:

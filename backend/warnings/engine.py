@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,11 +33,14 @@ from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.ledger import Judgement, Ledger
 from backend.warnings.overrides import Numbers, Rulebook, check
+from backend.warnings.past import GAP
 from backend.warnings.publish import Publisher, log_events
-from backend.warnings.records import ledger_of, locked, overrides_of, save_states, watch_of
+from backend.warnings.records import ledger_of, locked, overrides_of, save_episodes, save_states, watch_of
 
 BEHIND: Final = timedelta(minutes=3)
 """A site whose newest reading was that old when it was sent is sending a backlog."""
+
+_log = structlog.get_logger()
 
 _FORGET_EVERY: Final = timedelta(hours=1)
 
@@ -88,14 +92,18 @@ class Engine:
                 ledger = self._ledgers.get(site)
                 if ledger is None or ledger.version != watch.version:
                     ledger = await ledger_of(session, watch, self._catalogue, self._settings)
-                judgement = ledger.judge(batch.readings)
+                unsent_since = batch.sent_at - timedelta(seconds=batch.backlog_s)
+                judgement = ledger.judge(batch.readings, unsent_since=unsent_since)
                 events = await self._heard(session, row, ledger.rulebook, now) + judgement.events
                 await save_states(session, account, site, judgement.states, now=now)
+                await save_episodes(session, account, site, judgement.episodes)
                 _remember(watch, judgement, batch, now)
                 await self._publisher.publish(session, row, events, now=now)
                 version = watch.version
             ledger.adopt(judgement, version)
             self._ledgers[site] = ledger
+        if judgement.too_old:
+            _log.info("readings.too_late_to_judge", account=account, site=site, readings=judgement.too_old)
         self._say(account, site, events)
         return True
 
@@ -163,16 +171,16 @@ async def _site_states(session: AsyncSession, site: str) -> dict[str, tuple[dict
     """Rule → state of the site itself, and when that was written."""
     rows = await session.execute(
         select(RuleState.rule, RuleState.state, RuleState.updated_at).where(
-            RuleState.site_id == site, RuleState.machine == ""
+            RuleState.site_id == site, RuleState.machine == "", RuleState.rule != GAP
         )
     )
     return {rule: (state, at) for rule, state, at in rows}
 
 
 def _remember(watch: SiteWatch, judgement: Judgement, batch: Batch, now: datetime) -> None:
+    if judgement.judged_to is not None and judgement.judged_to != watch.judged_to:  # late ones say nothing of now
+        is_behind = batch.sent_at - judgement.judged_to > BEHIND
+        watch.behind_since = (watch.behind_since or now) if is_behind else None
     watch.version += 1
     watch.judged_to = judgement.judged_to
     watch.interval_s = judgement.interval.total_seconds() if judgement.interval else None
-    if batch.readings:
-        newest = max(reading.time for reading in batch.readings)
-        watch.behind_since = (watch.behind_since or now) if batch.sent_at - newest > BEHIND else None

@@ -8,7 +8,7 @@ costs one time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,6 +18,7 @@ from backend.warnings.catalogue import Rule
 from backend.warnings.event import Event, event_of
 from backend.warnings.observe import is_quiet, observe
 from backend.warnings.overrides import Rulebook
+from backend.warnings.past import GAP, PREFIX, Episode, Gap, Late, Past, gap_json, joined, judge_late, past_json
 from backend.warnings.step import Change, Phase, State, step, to_json
 
 FIRST_COVER: Final = timedelta(minutes=5)
@@ -44,11 +45,18 @@ class Judgement:
 
     judged_to: datetime | None
     interval: timedelta | None
+    late: Late | None  # None: nothing comes late
     tracks: dict[str, Track] = field(default_factory=dict)
     # Changed states by machine and rule, as the database holds them; None: inactive again.
     states: dict[tuple[str, str], dict[str, Any] | None] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    too_old: int = 0  # readings that came after a newer one of their machine: history, and judged no more
+    episodes: list[Episode] = field(default_factory=list)
+    too_old: int = 0  # readings that are history and that no rule saw
+
+    @property
+    def covers(self) -> timedelta:
+        """The longest time that passes between two readings of which the second speaks for all of it."""
+        return INTERVALS_COVERED * self.interval if self.interval else FIRST_COVER
 
 
 class Ledger:
@@ -63,20 +71,29 @@ class Ledger:
         interval: timedelta | None,
         states: Mapping[str, Mapping[str, State]],
         paused: frozenset[str],
+        late: Late | None = None,
     ) -> None:
         self.version = version
         self.rulebook = rulebook
         self._judged_to = judged_to
         self._interval = interval
         self._paused = paused
+        self._late = late
         # Of machines that were judged before this was read, only this is known: nothing newer than `judged_to`.
         self._floor = judged_to - _INSTANT if judged_to else None
         self._tracks = {machine: Track(self._floor, of) for machine, of in states.items()} if self._floor else {}
 
-    def judge(self, readings: Iterable[Reading]) -> Judgement:
-        """What the readings bring about, each in its own time."""
-        result = Judgement(self._judged_to, self._interval)
+    def judge(self, readings: Iterable[Reading], *, unsent_since: datetime | None = None) -> Judgement:
+        """What the readings bring about, each in its own time.
+
+        `unsent_since`: the agent has nothing older to send any more. None: it does not say, and nothing comes late.
+        """
+        result = Judgement(self._judged_to, self._interval, self._late.copy() if self._late else None)
+        if result.late is not None and unsent_since is not None and unsent_since >= result.late.gap.until:
+            self._close_gap(result.late, result)
         for reading in sorted(readings, key=lambda each: each.time):
+            if result.judged_to is not None and reading.time > result.judged_to:
+                self._open_gap(reading.time, unsent_since, result)
             self._judge(reading, result)
             if result.judged_to is None or reading.time > result.judged_to:
                 result.interval = _interval(result, reading.time)
@@ -88,21 +105,80 @@ class Ledger:
         self.version = version
         self._judged_to = judgement.judged_to
         self._interval = judgement.interval
+        self._late = judgement.late
         self._tracks.update(judgement.tracks)
+
+    def _open_gap(self, time: datetime, unsent_since: datetime | None, result: Judgement) -> None:
+        """A hole that the agent has readings of: they come late, and begin with what is so now."""
+        since, covers = result.judged_to, result.covers
+        if result.late is not None or unsent_since is None or since is None:
+            return
+        if time - since <= covers or unsent_since >= time - covers:
+            return
+        tracks = {**self._tracks, **result.tracks}
+        pasts = {machine: Past(track.at, track.states, {}) for machine, track in tracks.items() if track.states}
+        result.late = Late(Gap(since, time, since), pasts)
+        for machine, past in pasts.items():
+            result.states |= self._stored(machine, past)
+        result.states["", GAP] = gap_json(result.late.gap)
+
+    def _close_gap(self, late: Late, result: Judgement) -> None:
+        for machine, past in late.pasts.items():
+            track = result.tracks.get(machine) or self._tracks.get(machine)
+            states = dict(track.states) if track else {}
+            for name in past.states.keys() | past.fired.keys() | states.keys():
+                rule = self.rulebook.rule(name)
+                state = joined(states.get(name), past.states.get(name), late.gap, result.covers)
+                if state is not None and state != states.get(name):
+                    states[name] = state
+                    result.states[machine, name] = to_json(rule, state)
+                fired = past.fired.get(name)
+                if fired is not None and (state is None or not state.is_running):
+                    result.episodes.append(Episode(fired, late.gap.until))
+            if track is not None:
+                result.tracks[machine] = Track(track.at, states or _NO_STATES)
+            result.states |= dict.fromkeys(self._stored(machine, past))
+        result.states["", GAP] = None
+        result.late = None
+
+    def _judge_late(self, reading: Reading, late: Late, result: Judgement) -> None:
+        machine = reading.machine
+        past = late.pasts.get(machine) or Past(late.gap.since, _NO_STATES, {})
+        if reading.time <= past.at:
+            result.too_old += 1
+            return
+        rules = self.rulebook.of_machine(machine, reading.make, reading.model)
+        after, ended = judge_late(rules, reading, past, result.covers)
+        late.pasts[machine] = after
+        late.gap = replace(late.gap, at=max(late.gap.at, reading.time))
+        result.episodes += ended
+        before, now = self._stored(machine, past), self._stored(machine, after)
+        result.states |= {key: now.get(key) for key in before.keys() | now.keys() if now.get(key) != before.get(key)}
+        result.states["", GAP] = gap_json(late.gap)
+
+    def _stored(self, machine: str, past: Past) -> dict[tuple[str, str], dict[str, Any] | None]:
+        return {
+            (machine, PREFIX + name): past_json(self.rulebook.rule(name), past)
+            for name in past.states.keys() | past.fired.keys()
+        }
 
     def _judge(self, reading: Reading, result: Judgement) -> None:
         machine = reading.machine
         track = result.tracks.get(machine) or self._tracks.get(machine)
         last = track.at if track else self._floor
         if last is not None and reading.time <= last:
-            result.too_old += 1
+            late = result.late
+            if late is not None and late.gap.since < reading.time < late.gap.until and machine not in self._paused:
+                self._judge_late(reading, late, result)
+            else:
+                result.too_old += 1
             return
         states = track.states if track else _NO_STATES
         if machine in self._paused:
             result.tracks[machine] = Track(reading.time, states)
             return
         rules = self.rulebook.of_machine(machine, reading.make, reading.model)
-        covers = INTERVALS_COVERED * result.interval if result.interval else FIRST_COVER
+        covers = _covers(result, last, reading.time)
         after = dict(states)
         for rule in rules:
             before = states.get(rule.name)
@@ -127,6 +203,13 @@ class Ledger:
                     Event(reading.machine, name, Change.RESOLVED, reading.time, resolution="switched_off")
                 )
             result.states[reading.machine, name] = None
+
+
+def _covers(result: Judgement, last: datetime | None, time: datetime) -> timedelta:
+    """How much of the time since a machine's last reading counts; nothing of a gap, whose readings are to come."""
+    late = result.late
+    is_over_a_gap = late is not None and last is not None and last < late.gap.until <= time
+    return timedelta() if is_over_a_gap else result.covers
 
 
 def _interval(result: Judgement, time: datetime) -> timedelta | None:

@@ -107,6 +107,10 @@ class Rulebook:
             rules = self._cache[key] = self._resolved("machine", *key)
         return rules
 
+    def rule(self, name: str) -> Rule:
+        """The rule as the catalogue has it: its severities are those of all its variants."""
+        return self._catalogue[name]
+
     def of_site(self) -> tuple[Rule, ...]:
         """The rules that are on for the site itself."""
         return self._resolved("site", None, None, None)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy import delete, insert, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -19,6 +19,8 @@ from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.ledger import Ledger
 from backend.warnings.overrides import Numbers, Override, Rulebook
+from backend.warnings.past import GAP, PREFIX, Episode, Late, Past, gap_from_json, past_state
+from backend.warnings.severity import Severity
 from backend.warnings.step import Change, State, from_json
 
 _AT_ONCE: Final = 200
@@ -71,8 +73,9 @@ async def ledger_of(
     )
     # A reading of the very time that was judged last may still come: another machine's, in the next batch.
     at = watch.judged_to - timedelta(microseconds=1) if watch.judged_to else None
+    stored = [(machine, rule, state) for machine, rule, state in rows]
     states: dict[str, dict[str, State]] = {}
-    for machine, rule, state in rows:
+    for machine, rule, state in stored:
         if rule in catalogue:
             states.setdefault(machine, {})[rule] = from_json(catalogue[rule], state, at=at)
     return Ledger(
@@ -82,7 +85,33 @@ async def ledger_of(
         interval=timedelta(seconds=watch.interval_s) if watch.interval_s else None,
         states=states,
         paused=frozenset(paused),
+        late=await _late(session, site, catalogue, stored),
     )
+
+
+async def _late(
+    session: AsyncSession, site: SiteId, catalogue: Catalogue, stored: Iterable[tuple[str, str, dict[str, Any]]]
+) -> Late | None:
+    """What came late so far, if anything does."""
+    row = await session.scalar(
+        select(RuleState.state).where(RuleState.site_id == site, RuleState.machine == "", RuleState.rule == GAP)
+    )
+    if row is None:
+        return None
+    gap = gap_from_json(row)
+    pasts: dict[str, Past] = {}
+    for machine, name, data in stored:
+        rule = catalogue.get(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+        if rule is None:
+            continue
+        state, fired = past_state(rule, data, machine, gap.at)
+        before = pasts.get(machine) or Past(gap.at, {}, {})
+        pasts[machine] = Past(
+            gap.at,
+            {**before.states, rule.name: state} if state != State() else before.states,
+            {**before.fired, rule.name: fired} if fired else before.fired,
+        )
+    return Late(gap, pasts)
 
 
 async def save_states(
@@ -151,6 +180,27 @@ async def save_events(
         touched[warning.id] = warning
     await session.flush()
     return list(touched.values())
+
+
+async def save_episodes(session: AsyncSession, account: AccountId, site: SiteId, episodes: Sequence[Episode]) -> None:
+    """Write what came and went before it was known, unless a warning of that time is there."""
+    for episode in episodes:
+        fired = episode.fired
+        overlapping = select(Warning.id).where(
+            Warning.account_id == account,
+            Warning.site_id == site,
+            Warning.machine == fired.machine,
+            Warning.rule == fired.rule,
+            Warning.started_at <= episode.ended_at,
+            or_(Warning.resolved_at.is_(None), Warning.resolved_at >= fired.at),
+        )
+        if await session.scalar(overlapping.limit(1)) is None:
+            warning = _begun(account, site, fired)
+            warning.severity = (fired.severity or Severity.WARNING).value
+            warning.value, warning.threshold = fired.value, fired.limit
+            warning.resolved_at, warning.resolution = episode.ended_at, "recovered"
+            session.add(warning)
+            await session.flush()
 
 
 def _begun(account: AccountId, site: SiteId, event: Event) -> Warning:

@@ -12,6 +12,7 @@ from backend.ids import AccountId, SiteId
 from backend.registry.tables import RuleState, Site, Warning
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
+from backend.warnings.past import PREFIX
 from backend.warnings.records import active
 from backend.warnings.step import Change
 
@@ -37,7 +38,8 @@ async def end(session: AsyncSession, site: Site, catalogue: Catalogue, *, now: d
     is_paused = site.paused_at is not None
     states = delete(RuleState).where(RuleState.account_id == account, RuleState.site_id == site_id)
     if not is_paused:
-        states = states.where(RuleState.rule.not_in([rule.name for rule in catalogue]))
+        known = [rule.name for rule in catalogue]
+        states = states.where(RuleState.rule.not_in(known), ~RuleState.rule.startswith(PREFIX))
     await session.execute(states)
     return [
         Event(machine, rule, Change.RESOLVED, now, resolution="paused" if is_paused else "switched_off")

@@ -62,7 +62,7 @@ class Farm:
 
     def other_process(self) -> Database:
         """The same registry as another process opens it."""
-        return Database(f"sqlite:///{self.folder / 'registry.db'}")
+        return Database(f"sqlite:///{self.folder / 'registry.db'}", is_disposable=True)
 
     async def judge(
         self, engine: Engine, readings: Iterable[Reading], *, now: datetime | None = None, **fields: Any

@@ -212,6 +212,10 @@ def test_a_text_about_a_site_names_it_once() -> None:
         Agenda(new=[HOT]),
         Agenda(new=[warning("agent_silent")]),
         Agenda(new=[warning(rule.name, number) for rule in CATALOGUE for number in range(50)]),
+        Agenda(
+            new=[warning(rule.name, number) for rule in CATALOGUE for number in range(5_000)],
+            over=[over(rule.name, number) for rule in CATALOGUE for number in range(5_000)],
+        ),
         Agenda(over=[over("machine_offline", number) for number in range(3)]),
         Agenda(standing=[warning("fan_stopped")]),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from tests.backend.farm import Farm, farm
 
 
 @pytest.fixture
-async def north(tmp_path: Path, database: Database) -> Farm:
-    """A site and its contact, reached by e-mail and phone."""
-    return await farm(tmp_path, database)
+async def north(tmp_path: Path, empty_registry: Path) -> AsyncIterator[Farm]:
+    """A site and its contact, reached by e-mail and phone. Power does not fail in these tests; processes do."""
+    shutil.copyfile(empty_registry, tmp_path / "registry.db")
+    database = Database(f"sqlite:///{tmp_path / 'registry.db'}", is_disposable=True)
+    yield await farm(tmp_path, database)
+    await database.close()
