@@ -70,20 +70,27 @@ class HotFile:
                 raise BadKey(f"{home / 'key'} is gone: what was stored cannot be read") from None
             key = keys.make(home / "key", account)
         instance.attach(account, path, key)
-        path.chmod(0o600)
-        file = cls(instance, account, home)
-        with file.writing() as cursor:
+        try:
+            path.chmod(0o600)
+            file = cls(instance, account, home)
+            file._begin()
+        except BaseException:
+            instance.detach(account)
+            raise
+        return file
+
+    def _begin(self) -> None:
+        with self.writing() as cursor:
             for table in columns.TABLES:
                 cursor.execute(table)
-        with file.reading() as cursor:
-            (file._commits,) = one(
+        with self.reading() as cursor:
+            (self._commits,) = one(
                 cursor.execute(
                     "SELECT max(w) FROM (SELECT 0 AS w UNION ALL SELECT max(written) FROM readings"
                     " UNION ALL SELECT max(written) FROM boards UNION ALL SELECT max(written) FROM touched)"
                 )
             )
-        file.unlink_strangers()
-        return file
+        self.unlink_strangers()
 
     @contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:

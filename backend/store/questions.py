@@ -124,8 +124,9 @@ def energy(
             )
         for source in _rolled(file, cursor, spans, "time, machine, site, energy_j"):
             selects.append(
-                f"SELECT {grouped} AS machine, {_step(step)} AS step, energy_j AS joules FROM {source} WHERE true{of_site}"
-            )  # noqa: S608
+                f"SELECT {grouped} AS machine, {_step(step)} AS step, energy_j AS joules"  # noqa: S608
+                f" FROM {source} WHERE true{of_site}"
+            )
         if not selects:
             return []
         rows = cursor.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from backend.store.embedded import EmbeddedStore
 from backend.store.protocol import SeriesQuery
 from tests.backend.readings import NOW, at
 from tests.backend.store.opened import opened
-from tests.backend.store.writer import ACCOUNT, AHEAD, MACHINES, numbered, write_until_killed
+from tests.backend.store.writer import ACCOUNT, AFTERWARDS, AHEAD, MACHINES, numbered, write_until_killed
 
-ROUNDS = 24
+ROUNDS = int(os.environ.get("ITSMINER_CRASH_ROUNDS", "24"))
+"""Of each kind. A round is half a second of a quiet machine."""
 
 
 def told(pipe: Connection, deadline_s: float = 30) -> tuple[int, bool] | None:
@@ -29,12 +32,12 @@ def told(pipe: Connection, deadline_s: float = 30) -> tuple[int, bool] | None:
     return number, stored
 
 
-def one_round(folder: Path, first: int, batches: int, wait_s: float) -> set[int]:
+def one_round(folder: Path, first: int, batches: int, wait_s: float, *, seals: bool = False) -> set[int]:
     """Let a writer go on from `first`, kill it some time after so many batches; what it acknowledged."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["tests.backend.store.writer"])
     ours, theirs = processes.Pipe(duplex=False)
-    writer = processes.Process(target=write_until_killed, args=(folder, first, theirs))
+    writer = processes.Process(target=write_until_killed, args=(folder, first, theirs), kwargs={"seals": seals})
     writer.start()
     theirs.close()
     acknowledged: set[int] = set()
@@ -52,9 +55,9 @@ def one_round(folder: Path, first: int, batches: int, wait_s: float) -> set[int]
     return acknowledged
 
 
-async def counted(folder: Path) -> dict[int, float]:
-    """How many readings there are of each batch."""
-    store = opened(folder)
+async def counted(folder: Path, store: EmbeddedStore | None = None) -> dict[int, float]:
+    """How many readings there are of each batch; the store is closed then."""
+    store = store or opened(folder)
     minute = timedelta(minutes=1)
     query = SeriesQuery(metric="hashrate_ths", start=NOW, end=at(500_000), step=minute, aggregate="sum", across="sum")
     found = await store.series(ACCOUNT, query)
@@ -62,18 +65,40 @@ async def counted(folder: Path) -> dict[int, float]:
     return {(time - NOW) // minute: value for series in found for time, value in series.points}
 
 
-async def test_killed_again_and_again_it_loses_nothing_acknowledged_and_stores_nothing_twice(tmp_path: Path) -> None:
+async def killed_again_and_again(folder: Path, rounds: int, *, seals: bool) -> None:
+    """Nothing acknowledged is lost, nothing is there in part or twice."""
     chance = random.Random(1)
     acknowledged: set[int] = set()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         # As an agent does: again from the first that was not acknowledged, which is a little before the last.
         first = next(number for number in range(1_000_000) if number not in acknowledged)
         first = max(0, first - 2)
-        acknowledged |= one_round(tmp_path, first, batches=chance.randint(1, 12), wait_s=chance.uniform(0, 0.05))
-    found = await counted(tmp_path)
+        batches, wait_s = chance.randint(1, 12), chance.uniform(0, 0.2 if seals else 0.05)
+        acknowledged |= one_round(folder, first, batches, wait_s, seals=seals)
+    found = await counted(folder)
     assert acknowledged <= found.keys()
     assert set(found.values()) == {float(MACHINES)}, "each batch is there wholly and once"
-    assert len(found.keys() - acknowledged) <= AHEAD * ROUNDS
+    assert len(found.keys() - acknowledged) <= AHEAD * rounds
+
+
+async def test_killed_while_it_stores_it_loses_nothing_and_stores_nothing_twice(tmp_path: Path) -> None:
+    await killed_again_and_again(tmp_path, ROUNDS, seals=False)
+
+
+@pytest.mark.slow
+async def test_killed_while_it_seals_and_merges_it_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    await killed_again_and_again(tmp_path, ROUNDS, seals=True)
+    store = opened(tmp_path)
+    await store.tend(now=AFTERWARDS)
+    found = await counted(tmp_path, store)
+    assert set(found.values()) == {float(MACHINES)}
+    on_disk = {path.name for path in (tmp_path / ACCOUNT / "sealed").iterdir()}
+    assert {name.split("-")[0] for name in on_disk} == {"readings", "rollup_5m", "rollup_1h"}
+    store = opened(tmp_path)
+    assert sum((await store.usage(ACCOUNT)).values()) >= sum(
+        path.stat().st_size for path in (tmp_path / ACCOUNT / "sealed").iterdir()
+    ), "no file is left that does not count"
+    await store.close()
 
 
 async def test_what_was_written_before_the_kill_is_known_after_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from uuid import UUID
@@ -16,6 +17,7 @@ from tests.backend.store.opened import opened
 ACCOUNT = AccountId("acc_crash")
 MACHINES = 20
 AHEAD = 5
+AFTERWARDS = NOW + timedelta(days=1000)
 
 
 def numbered(number: int) -> Batch:
@@ -24,12 +26,15 @@ def numbered(number: int) -> Batch:
     return batch(readings, id=UUID(int=number + 1))
 
 
-def write_until_killed(folder: Path, first: int, told: Connection) -> None:
-    """Write from batch `first` on, `AHEAD` at once, and tell the number of each that is stored."""
-    asyncio.run(_write(folder, first, told))
+def write_until_killed(folder: Path, first: int, told: Connection, *, seals: bool) -> None:
+    """Write from batch `first` on, `AHEAD` at once, and tell the number of each that is stored.
+
+    With `seals` every day counts as over, and is sealed and made one file again and again meanwhile.
+    """
+    asyncio.run(_write(folder, first, told, seals))
 
 
-async def _write(folder: Path, first: int, told: Connection) -> None:
+async def _write(folder: Path, first: int, told: Connection, seals: bool) -> None:
     store = opened(folder)
     numbers = iter(range(first, first + 100_000))
 
@@ -38,6 +43,12 @@ async def _write(folder: Path, first: int, told: Connection) -> None:
             stored = await store.write(ACCOUNT, numbered(number), now=NOW)
             told.send((number, stored))
 
+    async def sealing() -> None:
+        while True:
+            await store.tend(now=AFTERWARDS)
+
     async with asyncio.TaskGroup() as tasks:
+        if seals:
+            tasks.create_task(sealing())
         for _ in range(AHEAD):
             tasks.create_task(one_after_the_other(numbers))
