@@ -24,7 +24,7 @@ from backend.accounts import challenges, registration, throttle
 from backend.api.meters import Meters
 from backend.api.routes import routes
 from backend.api.server import application, runner
-from backend.api.services import Clock, Services
+from backend.api.services import Clock, Services, Storage
 from backend.config import BackendSettings, Misconfigured
 from backend.console.pages import ROUTES as PAGES
 from backend.jobs import every
@@ -39,7 +39,6 @@ from backend.registry.database import Database
 from backend.registry.sealing import NoKey
 from backend.serving_lock import Busy, serving_lock
 from backend.store.embedded import EmbeddedStore
-from backend.store.protocol import Store
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
 
@@ -50,7 +49,7 @@ TICK_S: Final = 1.0
 TIDY_S: Final = 3_600.0
 """How often what is past its use is removed."""
 
-STORES: Final[dict[str, Callable[[BackendSettings], Store]]] = {
+STORES: Final[dict[str, Callable[[BackendSettings], Storage]]] = {
     "embedded": lambda settings: EmbeddedStore(
         settings.data_dir / "accounts",
         open_accounts=settings.store.open_accounts,

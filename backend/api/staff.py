@@ -15,6 +15,7 @@ from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
 from backend.ids import AccountId
 from backend.registry import accounts, members, tables
+from backend.store.protocol import Everything
 
 log = structlog.get_logger()
 
@@ -160,6 +161,8 @@ async def erase_child(call: Call[Query]) -> web.Response:
     async with call.services.database.begin() as session:
         account = await accounts.find(session, sent.account)
         await session.delete(account)
+    # Its agents are locked out now: nothing comes after what is erased here.
+    await call.services.store.erase(AccountId(account.id), Everything())
     log.info("account.erased", account=account.id, staff=call.staff, reason="child")
     return done()
 

@@ -92,18 +92,17 @@ def rotate(config: Path, *, as_json: bool) -> None:
     Keep no copy of the old key: backups of the registry that were made before can be read with it.
     """
     settings = settings_of(config)
+    settings.make_data_dir()
     if settings.seal.keys is not None:
         raise Failed("the keys come from ITSMINER_SEAL_KEYS: put them into a file (seal.keys_file) to rotate them")
     file = settings.seal.keys_file
     if file is None and settings.registry.url is not None:
         raise Failed("set seal.keys_file first")
-    # Tables are brought up to date first, as by any command.
-    transact(config, _nothing)
     try:
         with serving_lock(settings.data_dir):
-            newest, rows = asyncio.run(
-                rotate_keys(settings.registry_url, file or settings.data_dir.absolute() / "registry.db.keys")
-            )
+            transact(config, _nothing)  # tables are brought up to date first, as by any command
+            url, beside = settings.registry_url, settings.data_dir.absolute() / "registry.db.keys"
+            newest, rows = asyncio.run(rotate_keys(url, file or beside))
     except Busy as error:
         raise Failed(f"{error}: stop it first") from error
     except NoKey as error:

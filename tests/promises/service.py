@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -71,6 +72,16 @@ class Service:
     @property
     def registry(self) -> Path:
         return self.settings.data_dir / "registry.db"
+
+    def query(self, sql: str) -> list[Any]:
+        """What a thief of the registry's file reads."""
+        with closing(sqlite3.connect(self.registry)) as registry:
+            return registry.execute(sql).fetchall()
+
+    def dump(self) -> str:
+        """All of the registry, as SQL."""
+        with closing(sqlite3.connect(self.registry)) as registry:
+            return "\n".join(registry.iterdump())
 
     async def ask(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
         """Ask; `json=` and `params=` as aiohttp has them."""

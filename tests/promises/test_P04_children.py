@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
+from datetime import timedelta
 
+from tests.backend.readings import batch, reading
 from tests.promises.service import PASSWORD, Service, years_ago
 
 
 def rows(here: Service) -> dict[str, int]:
     """How much is in each table."""
-    with sqlite3.connect(here.registry) as registry:
-        names = [name for (name,) in registry.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: registry.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
+    names = [name for (name,) in here.query("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: here.query(f'SELECT count(*) FROM "{name}"')[0][0] for name in names}
 
 
 async def test_nobody_under_14_registers_and_nothing_of_them_is_kept(here: Service) -> None:
@@ -54,23 +54,27 @@ async def test_of_a_birth_date_only_the_group_is_kept(here: Service) -> None:
     await here.register("adult@farm.example", birth_date="1987-06-15")
     form = here.application("young@farm.example", birth_date=years_ago(here.now, 16), guardian_email="g@home.example")
     await here.post("/v1/register", form)
-    with sqlite3.connect(here.registry) as registry:
-        groups = {group for (group,) in registry.execute("SELECT age_group FROM members")}
-        dump = "\n".join(registry.iterdump())
-    assert groups == {"14_or_over", "under_18"}
+    dump = here.dump()
+    assert {group for (group,) in here.query("SELECT age_group FROM members")} == {"14_or_over", "under_18"}
     assert "1987" not in dump
     assert form["birth_date"] not in dump
 
 
 async def test_one_staff_action_erases_the_account_of_a_child(here: Service) -> None:
     child, other = await here.register("child@farm.example"), await here.register("other@farm.example")
-    await here.post("/v1/sites", {"name": "North"}, child.token)
+    site = (await here.post("/v1/sites", {"name": "North"}, child.token)).json["site"]
+    code = (await here.post("/v1/sites/code", {"site": site}, child.token)).json["code"]
+    agent = (await here.post("/v1/enroll", {"code": code, "agent": "1.0", "contract": 1})).json["token"]
+    sent = batch([reading(time=here.now - timedelta(minutes=1))], site=site, sent_at=here.now)
+    assert (await here.ask("POST", "/v1/batches", agent, json=sent.model_dump(mode="json"))).status == 200
+    folder = here.settings.data_dir / "accounts"
+    assert list(folder.glob(f"**/*{child.account}*"))
     support, admin = await here.employ("s@service.example", "support"), await here.employ("x@service.example", "admin")
     order = {"account": child.account}
     assert (await here.post("/v1/staff/erase-child", order, support.token)).status == 403
     assert (await here.post("/v1/staff/erase-child", order, admin.token)).status == 204
     assert (await here.get("/v1/me", child.token)).status == 401
     assert (await here.get("/v1/me", other.token)).status == 200
-    with sqlite3.connect(here.registry) as registry:
-        assert child.account not in "\n".join(registry.iterdump())
-    assert not list((here.settings.data_dir / "accounts").glob(f"**/*{child.account}*"))
+    assert str(child.account) not in here.dump()
+    assert (await here.ask("POST", "/v1/batches", agent, json=sent.model_dump(mode="json"))).status == 401
+    assert not list(folder.glob(f"**/*{child.account}*"))

@@ -1,0 +1,126 @@
+"""P23: argon2id; sessions end and can be listed and ended; tries are limited; a second factor can be required."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from backend.accounts import totp
+from backend.config import Accounts
+from tests.promises.service import PASSWORD, Person, Service, service
+
+
+async def try_login(here: Service, email: str, password: str, code: str | None = None) -> int:
+    sent = {"email": email, "password": password} | ({"code": code} if code else {})
+    return (await here.post("/v1/login", sent)).status
+
+
+async def test_of_a_password_only_an_argon2id_hash_is_stored(here: Service) -> None:
+    await here.register("a@farm.example")
+    [(kept,)] = here.query("SELECT password_hash FROM logins")
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert PASSWORD not in here.dump()
+
+
+async def test_a_password_that_is_easy_is_refused(here: Service) -> None:
+    for password in ("short", "aaaaaaaaaaaaaaaa", "night.shift at home"):
+        answer = await here.post("/v1/register", here.application("night.shift@farm.example", password=password))
+        assert answer.status == 422
+        assert password not in answer.raw.decode()
+
+
+async def test_a_session_ends_when_unused_when_old_and_when_told_to(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    other = await here.log_in(owner.email, owner.password)
+    listed = (await here.get("/v1/sessions", owner.token)).json["sessions"]
+    assert [one["is_this"] for one in listed] == [False, True]
+    ended = await here.post("/v1/sessions/end", {"session": listed[0]["session"]}, owner.token)
+    assert (ended.status, (await here.get("/v1/me", other.token)).status) == (204, 401)
+    for _ in range(7):
+        here.offset += timedelta(hours=3)  # used meanwhile: 4 h without use would end it
+        assert (await here.get("/v1/me", owner.token)).status == 200
+    here.offset += timedelta(hours=3, seconds=1)
+    assert (await here.get("/v1/me", owner.token)).status == 401  # a day old
+    idle = await here.log_in(owner.email, owner.password)
+    here.offset += timedelta(hours=4, seconds=1)
+    assert (await here.get("/v1/me", idle.token)).status == 401
+    out = await here.log_in(owner.email, owner.password)
+    assert (await here.post("/v1/logout", token=out.token)).status == 204
+    assert (await here.get("/v1/me", out.token)).status == 401
+
+
+async def test_after_some_failures_an_address_waits_be_it_known_or_not(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    for email in (owner.email, "nobody@farm.example"):
+        tries = [await try_login(here, email, "wrong password!") for _ in range(6)]
+        assert tries == [401] * 5 + [429]
+    assert await try_login(here, owner.email, PASSWORD) == 429  # right, and not looked at
+    here.offset += timedelta(minutes=1, seconds=1)
+    assert await try_login(here, owner.email, PASSWORD) == 201
+
+
+async def test_tries_at_the_same_moment_are_no_way_around_the_wait(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    tries = await asyncio.gather(*(try_login(here, owner.email, f"wrong password {n}") for n in range(20)))
+    assert sorted(tries) == [401] * 5 + [429] * 15
+
+
+async def test_tries_from_one_address_are_limited_whatever_they_try(tmp_path: Path) -> None:
+    async with service(tmp_path, accounts=Accounts(logins_per_min=8)) as here:
+        tries = [await try_login(here, f"n{number}@farm.example", "wrong password!") for number in range(9)]
+    assert tries == [401] * 8 + [429]
+
+
+async def test_an_answer_says_the_same_of_known_and_unknown_addresses(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    answers = [
+        await here.post("/v1/login", {"email": email, "password": "wrong password!"})
+        for email in (owner.email, "nobody@farm.example", "no address")
+    ]
+    assert len({(answer.status, answer.raw) for answer in answers}) == 1
+    asked = [await here.post("/v1/password/forgot", {"email": each}) for each in (owner.email, "nobody@farm.example")]
+    assert [(answer.status, answer.raw) for answer in asked] == [(202, b"")] * 2
+
+
+async def test_a_second_factor_is_asked_for_and_a_code_is_good_once(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    await here.second_factor(owner)
+    assert owner.totp is not None
+    assert await try_login(here, owner.email, PASSWORD) == 401
+    used = totp.code(owner.totp, totp.step(here.now))
+    assert await try_login(here, owner.email, PASSWORD, used) == 401  # it confirmed the factor
+    here.offset += timedelta(seconds=60)
+    code = totp.code(owner.totp, totp.step(here.now))
+    tries = await asyncio.gather(*(try_login(here, owner.email, PASSWORD, code) for _ in range(2)))
+    assert sorted(tries) == [201, 401]
+    assert owner.totp not in here.dump()
+
+
+async def test_an_account_can_require_a_second_factor_of_everybody(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    viewer = await here.join(owner, "b@farm.example", "viewer")
+    required = {"is_required": True}
+    assert (await here.post("/v1/account/second-factor", required, owner.token)).status == 403  # not without one
+    await here.second_factor(owner)
+    assert (await here.post("/v1/account/second-factor", required, owner.token)).status == 204
+    assert await sees(here, owner, viewer) == [200, 403]
+    await here.second_factor(viewer)
+    assert await sees(here, owner, viewer) == [200, 200]
+
+
+async def sees(here: Service, *people: Person) -> list[int]:
+    return [(await here.get("/v1/sites", person.token)).status for person in people]
+
+
+async def test_a_forgotten_password_is_set_by_mail_once_and_ends_all_sessions(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    await here.post("/v1/password/forgot", {"email": owner.email})
+    token = await here.token_by_mail(owner.email, "password")
+    new = {"token": token, "password": "another horse battery"}
+    assert (await here.post("/v1/password/reset", new | {"password": "short"})).status == 422
+    assert (await here.post("/v1/password/reset", new)).status == 204
+    assert (await here.post("/v1/password/reset", new)).status == 403
+    assert (await here.get("/v1/me", owner.token)).status == 401
+    assert await try_login(here, owner.email, PASSWORD) == 401
+    assert await try_login(here, owner.email, "another horse battery") == 201
