@@ -7,7 +7,7 @@ import re
 from backend.api.routes import routes
 from backend.config import Limits
 from backend.console.pages import ROUTES
-from tests.promises.deployed import Service
+from tests.promises.service import Service
 
 
 async def test_no_answer_sets_a_cookie_logged_in_or_not(here: Service) -> None:
