@@ -152,7 +152,7 @@ def _less(total: Row, rollup: Row) -> Row:
         left[ENERGY] = total[ENERGY] - rollup[ENERGY]
     for name in METRIC_NAMES:
         means, machines = f"{name}_sum", f"{name}_count"
-        if rollup[machines] and total[machines]:
+        if rollup[means] is not None and total[means] is not None and total[machines]:
             mean = rollup[means] / rollup[machines]
             left[machines] = total[machines] - 1
             # The sum was rounded as a whole: of the last machine nothing may stay.

@@ -118,7 +118,7 @@ class Roller:
 
 def _is_due(hour_us: int, touched: Touched, now_us: int) -> bool:
     is_over = hour_us + HOUR_US + _GRACE_US <= now_us
-    return is_over and not 0 <= now_us - touched.last_us < _SETTLED_US
+    return is_over and abs(now_us - touched.last_us) >= _SETTLED_US
 
 
 def _lines(

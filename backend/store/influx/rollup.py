@@ -52,6 +52,8 @@ FIELDS_OF_TOTAL: Final = (
     GONE,
     *(f"{name}_{part}" for name in METRIC_NAMES for part in ("sum", "count")),
 )
+_TOO_LARGE: Final = 2.0**63
+"""Absurd values may add up to more than the server's whole numbers hold; such a sum is left out."""
 _POWER: Final = METRIC_NAMES.index("power_w")
 _MWH_US: Final = 10 ** METRIC_DECIMALS["power_w"] * 3_600_000
 """Scaled watts × microseconds in a milliwatt-hour."""
@@ -93,7 +95,11 @@ class _Total:
     def fields(self) -> str:
         found = [f"{ENERGY}={round(self.energy)}i,{MOVED}={self.moved}i,{GONE}=0i"]
         rows = zip(METRIC_NAMES, self.count.tolist(), (self.means * MEAN_SCALE).tolist(), strict=True)
-        found += [f"{name}_sum={means:.0f}i,{name}_count={count:.0f}i" for name, count, means in rows if count]
+        for name, count, means in rows:
+            if count:
+                found.append(f"{name}_count={count:.0f}i")
+                if abs(means) < _TOO_LARGE:
+                    found.append(f"{name}_sum={means:.0f}i")
         return ",".join(found)
 
 
@@ -206,7 +212,9 @@ def _lines(account: str, groups: _Groups) -> Iterator[str]:
         fields = [] if np.isnan(energy) else [f"{ENERGY}={round(energy)}i"]
         for column, (name, has_bounds) in columns:
             if count[column]:
-                fields.append(f"{name}_count={count[column]:.0f}i,{name}_sum={total[column]:.0f}i")
+                fields.append(f"{name}_count={count[column]:.0f}i")
+                if abs(total[column]) < _TOO_LARGE:
+                    fields.append(f"{name}_sum={total[column]:.0f}i")
                 if has_bounds:
                     fields.append(f"{name}_min={least[column]:.0f}i,{name}_max={greatest[column]:.0f}i")
         tags = f"account={account},machine={names.tag(machine)},site={names.tag(site)}"

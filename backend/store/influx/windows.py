@@ -60,7 +60,8 @@ class Windows:
     async def decide(self, account: AccountId, data_class: DataClass, window: timedelta) -> None:
         """From now on. Raises `ValueError` for a window that no tier holds."""
         tiers.tier_days(window)
-        now = self._clock()
+        before = await self._read(account, data_class)
+        now = max([self._clock(), *(decision.since + timedelta(microseconds=1) for decision in before)])
         tags = f"account={names.account_tag(account)},data_class={data_class}"
         line = f"window,{tags} window_s={int(window.total_seconds())}i {microseconds(now)}"
         known = f"known,account={names.ENGINE},member={names.account_tag(account)} is=1i 0"
