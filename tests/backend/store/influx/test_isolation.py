@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,9 @@ from backend.store.influx import names
 from backend.store.influx.client import Client
 from backend.store.influx.engine import InfluxStore
 from backend.store.influx.queries import Across, Column, Delete, Select, Tags
-from backend.store.metrics import METRICS
-from backend.store.protocol import SeriesQuery
+from backend.store.protocol import Aggregate, Everything, Hold, Part, SeriesQuery
 from tests.backend.readings import NOW, SITE, batch, full_reading, machine, reading
+from tests.backend.store.influx.conftest import Clock
 from tests.fakes.influx_v2 import InfluxV2
 
 A = AccountId("acc_a")
@@ -134,35 +135,64 @@ def test_the_account_is_a_condition_that_always_holds_whatever_else_is_asked() -
 async def everything(store: InfluxStore, account: AccountId, name: str) -> None:
     """Ask all that can be asked, with a name where one can be given."""
     site, found = SiteId(name), (MachineId(name), machine(1))
+    five = timedelta(minutes=5)
+    when: dict[str, Any] = {"start": NOW, "end": NOW + five, "step": five}
     await store.latest(account)
     await store.latest(account, site=site, since=NOW)
-    for across in (None, "sum", "last"):
-        for metric in list(METRICS)[:2]:
-            step = timedelta(minutes=5)
-            query = SeriesQuery(
-                metric=metric,
-                start=NOW,
-                end=NOW + step,
-                step=step,
-                site=site,
-                machines=found,
-                across=across,
-            )
-            await store.series(account, query)
+    for across in get_args(Aggregate):
+        query = SeriesQuery(metric="power_w", site=site, machines=found, across=across, **when)
+        await store.series(account, query)
+        await store.series(account, replace(query, across=None, aggregate=across))
+    await store.fleet(account, metrics=["power_w"], site=site, **when)
+    await store.energy(account, site=site, **when)
+    await store.oldest(account)
+    await store.windows(account)
+    await store.set_window(account, "telemetry_raw", timedelta(days=90))
+    await store.sweep(account, now=NOW, hold=Hold())
+    await store.erase(account, Part(site=site, machine=MachineId(name), start=NOW, end=NOW + five))
+    async for part in store.export(account):
+        async for _ in part.chunks:
+            pass
 
 
-async def test_every_question_that_is_asked_carries_the_account(store: InfluxStore, front: InfluxV2) -> None:
-    await store.write(A, batch([full_reading(1), reading(2)]), now=NOW)
-    await store.write(B, batch([full_reading(1)]), now=NOW)
+async def test_every_question_and_every_delete_carries_the_account(
+    store: InfluxStore, front: InfluxV2, clock: Clock
+) -> None:
+    for account in (A, B):
+        await store.write(account, batch([full_reading(1), reading(2)]), now=NOW)
+    clock.advance(timedelta(hours=2))
+    await store.tend(now=clock.now)
     front.asked.clear()
-    for name in HOSTILE:
+    for name in HOSTILE[:6]:
         await everything(store, A, name)
-    asked = front.questions()
-    assert len(asked) > 50
-    for text in asked:
-        for one in text.split(";"):
-            assert one.count("\"account\" = 'acc_a'") == 1
-            assert one.count('"account"') == 1
+    await store.erase(A, Everything())
+    asked = [one for text in front.questions() for one in text.split(";")]
+    assert len(asked) > 100
+    assert {one.count('"account"') for one in asked} == {1}
+    assert {re.search(r"\"account\" = '([^']*)'", one)[1] for one in asked} == {"acc_a"}  # type: ignore[index]
+    deleted = front.predicates()
+    assert len(deleted) > 20
+    whose = [[condition for condition in one.split(" AND ") if condition.startswith("account=")] for one in deleted]
+    assert {tuple(found) for found in whose} == {('account="acc_a"',), ('account="~engine"',)}
+    assert [one for one in deleted if "~engine" in one] == [
+        '_measurement="known" AND account="~engine" AND member="acc_a"'
+    ]
+    assert [one.reading for one in await store.latest(B)] == [full_reading(1), reading(2)]
+
+
+async def test_what_the_engine_asks_for_itself_is_of_no_account(
+    store: InfluxStore, front: InfluxV2, clock: Clock
+) -> None:
+    await store.write(A, batch([full_reading(1)]), now=NOW)
+    clock.advance(timedelta(hours=2))
+    front.asked.clear()
+    await store.tend(now=clock.now)
+    own = [text for text in front.questions() if "~engine" in text]
+    assert all('FROM "known"' in text for text in own)
+    assert all("'acc_a'" in text for text in front.questions() if text not in own)
+    for call in (store.latest, store.oldest, store.windows, store.usage):
+        with pytest.raises(ValueError, match="no account id"):
+            await call(names.ENGINE)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
