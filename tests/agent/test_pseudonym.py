@@ -7,6 +7,7 @@ import math
 import re
 import stat
 import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, Live, RawBoard, RawPool, RawReading
 from agent.wire import Reading, State, encode
 from tests.agent.raw import FACTS, LIVE, NOON, POOL, raw
+from tests.soak.pseudonyms import collisions
 
 KEY = Keyring(bytes(range(32)))
 POOLS = PublicPools()
@@ -49,6 +51,24 @@ class TestPseudonym:
         other = Keyring(bytes(32))
         made = {key.pseudonym(kind, value)[4:] for key in (KEY, other) for kind in Kind}
         assert len(made) == 2 * len(Kind)
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.sets(st.binary(min_size=6, max_size=6), min_size=2, max_size=200), st.binary(min_size=32, max_size=32))
+    def test_differs_by_machine_under_every_key(self, macs: set[bytes], key: bytes) -> None:
+        keyring = Keyring(key)
+        names = {mac.hex() for mac in macs} - {"0" * 12, "f" * 12}
+        assert len({keyring.pseudonym(Kind.MACHINE, name) for name in names}) == len(names)
+
+    def test_of_fifty_thousand_machines_no_two_share_one(self) -> None:
+        """Ten million: `make bench BENCH=pseudonyms`."""
+        assert collisions(50_000) == 0
+
+    @settings(deadline=None)
+    @given(st.binary(min_size=6, max_size=6), st.binary(min_size=32, max_size=32))
+    def test_outlives_a_restart_and_shows_nothing_of_the_machine(self, mac: bytes, key: bytes) -> None:
+        made = Keyring(key).pseudonym(Kind.MACHINE, mac.hex())
+        assert made == Keyring(bytes.fromhex(key.hex())).pseudonym(Kind.MACHINE, mac.hex())
+        assert mac.hex() not in made
 
     def test_is_a_known_function_of_key_kind_and_value(self) -> None:
         """Computed apart from our code (HMAC by openssl, base32 by hand): a change would rename every machine."""
@@ -157,6 +177,18 @@ class TestIdentity:
     @pytest.mark.parametrize("serial", [None, "", "unknown", "0000000", "To be filled by O.E.M.", "FFFFFFFF", "--"])
     def test_takes_no_placeholder_for_a_serial(self, serial: str | None) -> None:
         assert canonical_serial(serial) is None
+
+    def test_of_a_machine_whose_mac_another_one_has_is_its_own_and_always_the_same(self) -> None:
+        first = replace(FACTS, serial="SN1")
+        twins = [
+            replace(FACTS, serial="SN2", shares_mac=True),
+            replace(FACTS, serial="SN3", shares_mac=True, address="192.168.17.44"),
+            replace(FACTS, serial=None, shares_mac=True, address="192.168.17.45"),
+            replace(FACTS, serial=None, shares_mac=True, address="192.168.17.46"),
+        ]
+        assert len({KEY.pseudonym(Kind.MACHINE, identity(facts)) for facts in (first, *twins)}) == 5
+        moved = replace(twins[0], address="192.168.17.99", mac=FACTS.mac and FACTS.mac.lower())
+        assert identity(moved) == identity(twins[0])
 
 
 class TestState:

@@ -11,6 +11,8 @@ BENCHES = {
     "poll": "tests.bench.poll",
     "silent": "tests.bench.silent",
     "spool": "tests.bench.spool",
+    "pseudonyms": "tests.soak.pseudonyms",
+    "store": "tests.bench.store",
 }
 
 

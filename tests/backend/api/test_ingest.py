@@ -238,6 +238,14 @@ async def test_times_are_taken_from_30_days_ago_to_10_minutes_ahead(
     assert await stored(served) == (2 if status == 200 else 0)
 
 
+async def test_totals_are_understood_and_refused_clearly_as_long_as_they_are_not_kept(served: Served) -> None:
+    total = wire.Aggregate(time=NOW, machines=5, hashing=5, idle=0, paused=0, unreachable=0, fault=0)
+    totals = own(served).model_copy(update={"readings": (), "aggregates": (total,)})
+    answer = await served.send(totals, served.ours.agent)
+    assert (answer.status, kind(answer.json)) == (422, "aggregates-not-stored")
+    assert await stored(served) == 0
+
+
 async def test_a_batch_of_a_foreign_site_and_of_none_get_the_same_answer(served: Served) -> None:
     answers = [
         await served.send(batch([reading()], site=site), served.ours.agent)

@@ -1,0 +1,140 @@
+"""Whatever bytes a machine sends: an answer that is understood, or an error that its caller expects; never anything
+else, never for long, and never a number that the contract would refuse."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent import normalise
+from agent.drivers import rpc
+from agent.drivers.answers import understand
+from agent.drivers.own_read import complete, said_nothing
+from agent.errors import BadReply, MinerUnreachable
+from agent.pools import PublicPools
+from agent.pseudonym import Keyring, pseudonymize
+from agent.reading import Facts, Live, RawPool, RawReading
+from agent.wire import Reading, encode
+from tests import loopback
+from tests.agent.drivers.doors import doors, say
+from tests.agent.raw import FACTS, NOON
+
+KEYRING, POOLS = Keyring(bytes(range(32))), PublicPools()
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=-(10**400), max_value=10**400)
+    | st.floats()
+    | st.text(max_size=40)
+    | st.sampled_from(["NaN", "-inf", "1e999", "0x1f", "1_000", "٣", "3250 W", "12:61:99", "-1", "1e-320", "9" * 5_000])
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = st.sampled_from(
+    """HS RT,GHS 5s,MHS av,Last Share Time,MM ID0,Factory GHS,Chip Temp Max,Error Code 0,Error Code Count,
+    Effective Chips,Chip Frequency,Elapsed,Accepted,Rejected,Stale,Power,When,fan1,fan2,fan8,fan_num,chain_power,
+    chain_rate1,chain_acn1,temp_pcb1,temp_chip1,freq1,ASC,Temperature,Msg,mineroff,error_code,STATUS""".replace(
+        "\n    ", ""
+    ).split(",")
+)
+ROW = st.dictionaries(NAMES, JSON, max_size=14)
+LISTS = st.sampled_from(["SUMMARY", "POOLS", "STATS", "DEVS", "STATUS", "Msg"])
+ANSWER = st.dictionaries(LISTS, st.lists(ROW | JSON, max_size=4) | ROW | JSON, max_size=5)
+ANSWERS = st.dictionaries(
+    st.sampled_from(["summary", "pools", "stats", "devs", "status", "get_error_code"]), ANSWER, max_size=6
+)
+MAKES = st.sampled_from([None, "Antminer", "Avalon", "Whatsminer", "Bitaxe"])
+VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=5), SCALARS, max_size=2)
+quick = settings(deadline=2_000, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+
+
+def is_fit_to_leave(live: Live, facts: Facts = FACTS) -> Reading:
+    """Made into a reading, which the contract checks field by field."""
+    reading = pseudonymize(RawReading(time=NOON, facts=facts, live=live, read_ms=1.0), KEYRING, POOLS)
+    return Reading.model_validate_json(encode(reading))
+
+
+@quick
+@given(ANSWERS, MAKES)
+def test_any_answers_are_understood_to_a_reading_that_may_leave(answers: dict[str, Any], make: str | None) -> None:
+    live = complete(Live(hashrate_ths=1.0), understand(answers, make))
+    said_nothing(live)
+    is_fit_to_leave(live)
+
+
+@quick
+@given(st.binary(max_size=400) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_are_an_object_or_refused(data: bytes) -> None:
+    try:
+        answer = rpc._parse(data)
+    except (BadReply, MinerUnreachable):
+        return
+    assert isinstance(answer, dict)
+
+
+@pytest.mark.parametrize("brackets", ["[", '{"a":', '[{"a":'])
+def test_deep_json_is_refused_and_takes_no_time(brackets: str) -> None:
+    began_s = time.perf_counter()
+    with pytest.raises(BadReply):
+        rpc._parse(brackets.encode() * 200_000)
+    assert time.perf_counter() - began_s < 5
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(min_size=1, max_size=2_000))
+async def test_any_bytes_on_the_ports_end_in_an_answer_or_an_expected_error(data: bytes) -> None:
+    (address,) = loopback.take(1)
+    async with doors(address, port4028=say(data), port4433=say(data)):
+        for asking in (rpc.ask(address, "summary"), rpc.exchange_framed(address, 4433, b"{}")):
+            with contextlib.suppress(BadReply, MinerUnreachable):
+                await asking
+
+
+@quick
+@given(VALUES, VALUES, MAKES)
+def test_any_value_is_a_finite_number_or_none(value: Any, unit: Any, make: str | None) -> None:
+    for found in (
+        normalise.number(value),
+        normalise.positive(value),
+        normalise.count(value),
+        normalise.air_c(value),
+        normalise.chip_c(value),
+        normalise.board_c(value, make),
+        normalise.volts(value),
+        normalise.ths(value, unit),
+        normalise.hottest([value, unit]),
+    ):
+        assert found is None or math.isfinite(found)
+    assert normalise.text(value) is None or isinstance(normalise.text(value), str)
+
+
+@quick
+@given(st.text(max_size=200), st.text(max_size=60))
+def test_any_names_become_names_that_may_leave(name: str, make: str) -> None:
+    facts = Facts(
+        address=FACTS.address,
+        driver="test 1",
+        make=normalise.make_name(make),
+        model=normalise.model_name(name, normalise.make_name(make)),
+        firmware=name,
+    )
+    is_fit_to_leave(Live(hashrate_ths=1.0, fault_codes=(normalise.fault_code(make, name),)), facts)
+
+
+@quick
+@given(st.text(max_size=120), st.text(st.characters(codec=None), max_size=80))
+def test_any_pool_becomes_one_that_may_leave(url: str, user: str) -> None:
+    is_fit_to_leave(Live(hashrate_ths=1.0, pools=(RawPool(url=url, user=user, alive=True, active=True),)))
+    is_fit_to_leave(Live(hashrate_ths=1.0, pools=(RawPool(url=f"stratum+tcp://{url}:3333", user=user),)))
