@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
@@ -21,8 +21,20 @@ import pytest
 from agent.wire import MachineId, Reading, State
 from backend.ids import AccountId, SiteId
 from backend.store.embedded import EmbeddedStore
-from backend.store.protocol import DEFAULT_WINDOWS, Aggregate, Everything, Format, Hold, Part, SeriesQuery
+from backend.store.protocol import (
+    DEFAULT_WINDOWS,
+    Aggregate,
+    Everything,
+    Format,
+    Hold,
+    Part,
+    Retention,
+    SeriesQuery,
+    Store,
+    Totals,
+)
 from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine, reading
+from tests.fakes import influx
 
 A = AccountId("acc_a")
 B = AccountId("acc_b")
@@ -32,8 +44,14 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 Clock = Callable[[], datetime]
 
-ENGINES: dict[str, Callable[[Path, Clock], EmbeddedStore]] = {
+
+class Whole(Store, Totals, Retention, Protocol):
+    """All that an engine does."""
+
+
+ENGINES: dict[str, Callable[[Path, Clock], Whole]] = {
     "embedded": lambda folder, clock: EmbeddedStore(folder, clock=clock),
+    "influx": influx.store,
 }
 
 
@@ -53,14 +71,14 @@ def time() -> Time:
 
 
 @pytest.fixture(params=ENGINES)
-async def store(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> AsyncIterator[EmbeddedStore]:
+async def store(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> AsyncIterator[Whole]:
     made = ENGINES[request.param](tmp_path, time)
     yield made
     await made.close()
 
 
 @pytest.fixture(params=["as it came", "tended"])
-def settle(request: pytest.FixtureRequest, store: EmbeddedStore) -> Callable[[], Any]:
+def settle(request: pytest.FixtureRequest, store: Whole) -> Callable[[], Any]:
     """Everything has to hold before rollups are made and days are sealed, and after."""
 
     async def done() -> None:
@@ -105,7 +123,7 @@ def expected(
     return {name: {at_: of[aggregate](values) for at_, values in found.items()} for name, found in steps.items()}
 
 
-async def told(store: EmbeddedStore, **asked: Any) -> dict[MachineId | None, dict[datetime, float]]:
+async def told(store: Whole, **asked: Any) -> dict[MachineId | None, dict[datetime, float]]:
     return {one.machine: dict(one.points) for one in await store.series(A, SeriesQuery(**asked))}
 
 
@@ -114,7 +132,7 @@ def whole(first: str = "2025-12-30T00:00", last: str = "2026-01-02T00:00") -> di
     return {"start": datetime.fromisoformat(first + "+00:00"), "end": datetime.fromisoformat(last + "+00:00")}
 
 
-async def check_series(store: EmbeddedStore, readings: list[Reading]) -> None:
+async def check_series(store: Whole, readings: list[Reading]) -> None:
     start, end = at(-29 * 60 + 13), at(-7)
     for step in (7 * MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 6 * HOUR):
         for aggregate in ("mean", "min", "max", "sum", "last", "count", "p95"):
@@ -126,7 +144,7 @@ async def check_series(store: EmbeddedStore, readings: list[Reading]) -> None:
 
 
 @pytest.mark.slow
-async def test_answers_are_the_same_before_and_after_rollups_seals_and_late_readings(store: EmbeddedStore) -> None:
+async def test_answers_are_the_same_before_and_after_rollups_seals_and_late_readings(store: Whole) -> None:
     readings = farm(1)
     early, late = readings[::2], readings[1::2]
     await store.write(A, batch(early), now=NOW)
@@ -142,7 +160,7 @@ async def test_answers_are_the_same_before_and_after_rollups_seals_and_late_read
     await check_series(store, readings)
 
 
-async def test_many_late_parts_of_a_day_are_neither_lost_nor_doubled(store: EmbeddedStore) -> None:
+async def test_many_late_parts_of_a_day_are_neither_lost_nor_doubled(store: Whole) -> None:
     readings = [reading(1, at(-2 * 1440 + minute), hashrate_ths=float(minute)) for minute in range(60)]
     for first in range(0, 60, 10):
         await store.write(A, batch(readings[first : first + 10]), now=NOW)
@@ -152,7 +170,7 @@ async def test_many_late_parts_of_a_day_are_neither_lost_nor_doubled(store: Embe
         assert sum(found[None].values()) == sum(range(60))
 
 
-async def test_totals_over_time_are_sums_of_each_machines_mean(store: EmbeddedStore, settle: Callable[[], Any]) -> None:
+async def test_totals_over_time_are_sums_of_each_machines_mean(store: Whole, settle: Callable[[], Any]) -> None:
     often = [reading(1, at(minute), hashrate_ths=10.0, power_w=100.0) for minute in range(60)]
     seldom = [reading(2, at(30), hashrate_ths=5.0), reading(3, at(31), State.UNREACHABLE)]
     await store.write(A, batch(often + seldom), now=NOW)
@@ -174,9 +192,7 @@ async def test_totals_over_time_are_sums_of_each_machines_mean(store: EmbeddedSt
         await store.fleet(A, metrics=["nonsense"], **asked)
 
 
-async def test_energy_is_power_over_time_and_a_gap_counts_nothing(
-    store: EmbeddedStore, settle: Callable[[], Any]
-) -> None:
+async def test_energy_is_power_over_time_and_a_gap_counts_nothing(store: Whole, settle: Callable[[], Any]) -> None:
     minutes = [*range(-1, 60), *range(70, 120)]  # ten minutes of silence
     of_one = [reading(1, at(minute), power_w=3000.0) for minute in minutes]
     await store.write(A, batch([*of_one, *(reading(2, at(minute), power_w=600.0) for minute in range(3))]), now=NOW)
@@ -195,9 +211,7 @@ async def test_energy_is_power_over_time_and_a_gap_counts_nothing(
     assert await store.energy(B, **asked) == []
 
 
-async def test_a_machine_that_did_not_answer_takes_nothing_known(
-    store: EmbeddedStore, settle: Callable[[], Any]
-) -> None:
+async def test_a_machine_that_did_not_answer_takes_nothing_known(store: Whole, settle: Callable[[], Any]) -> None:
     said = [reading(1, NOW, power_w=60.0), reading(1, at(1), State.UNREACHABLE), reading(1, at(2), power_w=60.0)]
     await store.write(A, batch(said), now=NOW)
     await settle()
@@ -206,7 +220,7 @@ async def test_a_machine_that_did_not_answer_takes_nothing_known(
 
 
 async def test_no_later_read_sees_what_is_past_a_window_that_was_made_shorter(
-    store: EmbeddedStore, settle: Callable[[], Any]
+    store: Whole, settle: Callable[[], Any]
 ) -> None:
     await store.write(A, batch([reading(1, at(minute), hashrate_ths=1.0) for minute in (-1440, -61, -59)]), now=NOW)
     await store.write(A, batch([reading(2, at(-90), hashrate_ths=1.0)]), now=NOW)
@@ -223,7 +237,7 @@ async def test_no_later_read_sees_what_is_past_a_window_that_was_made_shorter(
     assert [part.name for part in exported] == ["readings-2026-01-01.parquet"]
 
 
-async def test_rollups_outlive_the_readings_that_they_are_made_of(store: EmbeddedStore, time: Time) -> None:
+async def test_rollups_outlive_the_readings_that_they_are_made_of(store: Whole, time: Time) -> None:
     await store.write(A, batch([reading(1, at(minute), hashrate_ths=2.0) for minute in range(60)]), now=NOW)
     await store.tend(now=NOW + 2 * DAY)
     time.now = NOW + 2 * DAY
@@ -235,7 +249,7 @@ async def test_rollups_outlive_the_readings_that_they_are_made_of(store: Embedde
 
 
 async def test_a_sweep_removes_what_is_past_and_says_so_once(
-    store: EmbeddedStore, time: Time, settle: Callable[[], Any]
+    store: Whole, time: Time, settle: Callable[[], Any]
 ) -> None:
     await store.write(A, batch([reading(1, at(1440 * day), hashrate_ths=1.0) for day in (-2, -1, 0)]), now=NOW)
     await settle()
@@ -249,9 +263,7 @@ async def test_a_sweep_removes_what_is_past_and_says_so_once(
     assert await told(store, metric="hashrate_ths", **whole(), step=MINUTE) == {machine(1): {NOW: 1.0}}
 
 
-async def test_what_is_held_stays_on_disk_and_goes_with_the_hold(
-    store: EmbeddedStore, settle: Callable[[], Any]
-) -> None:
+async def test_what_is_held_stays_on_disk_and_goes_with_the_hold(store: Whole, settle: Callable[[], Any]) -> None:
     await store.write(A, batch([reading(1, at(1440 * day), hashrate_ths=1.0) for day in (-3, -2, 0)]), now=NOW)
     await settle()
     await store.set_window(A, "telemetry_raw", HOUR)
@@ -266,7 +278,7 @@ async def test_what_is_held_stays_on_disk_and_goes_with_the_hold(
     assert second.rows == 1
 
 
-async def test_readings_that_are_past_the_window_when_they_come_are_not_kept(store: EmbeddedStore) -> None:
+async def test_readings_that_are_past_the_window_when_they_come_are_not_kept(store: Whole) -> None:
     await store.set_window(A, "telemetry_raw", HOUR)
     assert await store.write(A, batch([reading(1, at(-61), hashrate_ths=1.0), reading(2, at(-59))]), now=NOW)
     assert (await store.oldest(A))["telemetry_raw"] == at(-59)
@@ -274,7 +286,7 @@ async def test_readings_that_are_past_the_window_when_they_come_are_not_kept(sto
 
 
 async def test_windows_are_each_accounts_own_and_outlast_a_restart(
-    store: EmbeddedStore, tmp_path: Path, time: Time, request: pytest.FixtureRequest
+    store: Whole, tmp_path: Path, time: Time, request: pytest.FixtureRequest
 ) -> None:
     assert await store.windows(A) == DEFAULT_WINDOWS
     await store.set_window(A, "telemetry_rollup", 3 * DAY)
@@ -287,9 +299,7 @@ async def test_windows_are_each_accounts_own_and_outlast_a_restart(
     await again.close()
 
 
-async def test_an_erased_machine_is_in_no_answer_and_the_others_are(
-    store: EmbeddedStore, settle: Callable[[], Any]
-) -> None:
+async def test_an_erased_machine_is_in_no_answer_and_the_others_are(store: Whole, settle: Callable[[], Any]) -> None:
     readings = [reading(number, at(-1440 + m), hashrate_ths=1.0, power_w=60.0) for number in (1, 2) for m in range(60)]
     await store.write(A, batch([*readings, full_reading(1), full_reading(2)]), now=NOW)
     await store.write(B, batch([full_reading(1)]), now=NOW)
@@ -305,7 +315,7 @@ async def test_an_erased_machine_is_in_no_answer_and_the_others_are(
     assert not [one for one in await store.erase(A, Part(machine=machine(1))) if one.rows]
 
 
-async def test_an_erased_site_is_gone(store: EmbeddedStore, settle: Callable[[], Any]) -> None:
+async def test_an_erased_site_is_gone(store: Whole, settle: Callable[[], Any]) -> None:
     await store.write(A, batch([full_reading(1)]), now=NOW)
     await store.write(A, batch([full_reading(2)], site=SOUTH), now=NOW)
     await settle()
@@ -315,7 +325,7 @@ async def test_an_erased_site_is_gone(store: EmbeddedStore, settle: Callable[[],
 
 
 async def test_an_erased_time_is_gone_and_the_hours_around_it_are_worked_out_anew(
-    store: EmbeddedStore, settle: Callable[[], Any]
+    store: Whole, settle: Callable[[], Any]
 ) -> None:
     await store.write(A, batch([reading(1, at(m), hashrate_ths=float(m)) for m in range(0, 240, 10)]), now=NOW)
     await settle()
@@ -327,7 +337,7 @@ async def test_an_erased_time_is_gone_and_the_hours_around_it_are_worked_out_ane
     assert len(await exported(store)) == 14
 
 
-async def test_an_erased_account_is_empty_and_can_begin_again(store: EmbeddedStore, settle: Callable[[], Any]) -> None:
+async def test_an_erased_account_is_empty_and_can_begin_again(store: Whole, settle: Callable[[], Any]) -> None:
     sent = batch([full_reading(1)])
     for account in (A, B):
         await store.write(account, sent, now=NOW)
@@ -345,21 +355,21 @@ async def test_an_erased_account_is_empty_and_can_begin_again(store: EmbeddedSto
     assert len(await store.latest(A)) == 1
 
 
-async def taken(store: EmbeddedStore, format: Format = "parquet", **asked: Any) -> list[tuple[str, bytes]]:
+async def taken(store: Whole, format: Format = "parquet", **asked: Any) -> list[tuple[str, bytes]]:
     return [
         (part.name, b"".join([chunk async for chunk in part.chunks]))
         async for part in store.export(A, format=format, **asked)
     ]
 
 
-async def exported(store: EmbeddedStore, **asked: Any) -> list[dict[str, Any]]:
+async def exported(store: Whole, **asked: Any) -> list[dict[str, Any]]:
     """The rows of an export."""
     files = await taken(store, **asked)
     return [row for _, content in files for row in parquet.read_table(pa.BufferReader(content)).to_pylist()]
 
 
 async def test_an_export_that_is_imported_elsewhere_is_the_same_account(
-    store: EmbeddedStore, settle: Callable[[], Any]
+    store: Whole, settle: Callable[[], Any]
 ) -> None:
     readings = [full_reading(1, at(-1440)), full_reading(1), reading(2, boards=(), fans_rpm=(), pools=())]
     await store.write(A, batch(readings), now=NOW)
@@ -374,9 +384,7 @@ async def test_an_export_that_is_imported_elsewhere_is_the_same_account(
     assert await store.series(B, everything) == await store.series(A, everything)
 
 
-async def test_an_export_can_be_read_as_csv_and_narrowed_by_time(
-    store: EmbeddedStore, settle: Callable[[], Any]
-) -> None:
+async def test_an_export_can_be_read_as_csv_and_narrowed_by_time(store: Whole, settle: Callable[[], Any]) -> None:
     await store.write(A, batch([full_reading(1, at(minute)) for minute in (-90, 0, 61)]), now=NOW)
     await settle()
     [(name, content)] = await taken(store, "csv", start=at(-1), end=at(60))
@@ -387,7 +395,7 @@ async def test_an_export_can_be_read_as_csv_and_narrowed_by_time(
     assert len(await exported(store, start=at(-90), end=at(61))) == 2
 
 
-async def test_what_is_no_export_is_refused(store: EmbeddedStore) -> None:
+async def test_what_is_no_export_is_refused(store: Whole) -> None:
     with pytest.raises(ValueError, match=r"x\.parquet"):
         await store.import_(A, [("x.parquet", b"no such thing")])
     other = io.BytesIO()
@@ -396,7 +404,7 @@ async def test_what_is_no_export_is_refused(store: EmbeddedStore) -> None:
         await store.import_(A, [("y.parquet", other.getvalue())])
 
 
-async def test_an_account_that_never_stored_anything_has_nothing(store: EmbeddedStore) -> None:
+async def test_an_account_that_never_stored_anything_has_nothing(store: Whole) -> None:
     assert await store.oldest(A) == {"telemetry_raw": None, "telemetry_rollup": None}
     assert await store.usage(A) == {"telemetry_raw": 0, "telemetry_rollup": 0}
     assert await store.sweep(A, now=NOW) == []

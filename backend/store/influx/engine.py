@@ -218,8 +218,8 @@ class InfluxStore:
         readings = 0
         for name, content in parts:
             for batch in await asyncio.to_thread(batches_of, name, content):
-                await self.write(account, batch, now=self._clock())
-                readings += len(batch.readings)
+                if await self.write(account, batch, now=self._clock()):
+                    readings += len(batch.readings)
         return readings
 
     async def usage(self, account: AccountId) -> Mapping[DataClass, int]:
