@@ -41,7 +41,12 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_FILES: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_FILES: Final = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "confirm.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 _LINES: Final = 200
 """Rows that get a chart of their own."""
 
@@ -64,6 +69,13 @@ async def frame(call: Call[Choice]) -> web.Response:
     """The page without the farm."""
     contact = call.services.settings.contact
     text = rendering.frame(contact_name=contact.name, contact_email=contact.email, version=_version())
+    return _page(text, {"Cache-Control": "no-cache"})
+
+
+async def confirm(call: Call[Choice]) -> web.Response:
+    """The page that links of our mails open; what a link carries is in its fragment and goes to the API from there."""
+    contact = call.services.settings.contact
+    text = rendering.frame(contact_name=contact.name, contact_email=contact.email, version=_version(), page="confirm")
     return _page(text, {"Cache-Control": "no-cache"})
 
 
@@ -163,6 +175,15 @@ ROUTES: Final[Sequence[Route[Any]]] = (
         handler=frame,
         access="public",
         summary="The first page; its farm comes from /console/farm",
+        query=Choice,
+        media_type=HTML,
+    ),
+    Route(
+        method="GET",
+        path="/confirm",
+        handler=confirm,
+        access="public",
+        summary="The page that links of our mails open",
         query=Choice,
         media_type=HTML,
     ),

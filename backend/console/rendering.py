@@ -38,12 +38,12 @@ _TEMPLATES: Final = Environment(
 _TEMPLATES.globals["figures"] = figures
 
 
-def frame(*, contact_name: str, contact_email: str | None, version: str) -> str:
-    """The page without any data: everybody may see it.
+def frame(*, contact_name: str, contact_email: str | None, version: str, page: str = "page") -> str:
+    """A page without any data: everybody may see it. `page`: the farm's, or `confirm` for links of mails.
 
     `version` is in the addresses of style and script, so that a browser fetches a new one.
     """
-    return _TEMPLATES.get_template("page.html").render(
+    return _TEMPLATES.get_template(f"{page}.html").render(
         contact_name=contact_name, contact_email=contact_email, version=version
     )
 

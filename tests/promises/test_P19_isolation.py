@@ -41,7 +41,7 @@ WITH_NAMES: dict[str, dict[str, str]] = {
 WITHOUT_NAMES = (
     "GET /v1/machines", "GET /v1/series", "GET /v1/metrics", "GET /v1/sites", "GET /v1/warnings", "GET /console/farm",
     "GET /v1/members", "GET /v1/tokens", "GET /v1/sessions", "GET /v1/me", "GET /metrics", "GET /healthz", "GET /",
-    "GET /v1/openapi.json",
+    "GET /confirm", "GET /v1/openapi.json",
 )  # fmt: skip
 # Each is called with nothing, or with A's own: there is no place for a name of B's.
 NAMELESS = {

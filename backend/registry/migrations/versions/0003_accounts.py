@@ -182,6 +182,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("members") as batch:
         batch.drop_constraint(op.f("uq_members_account_id"), type_="unique")
+        batch.alter_column("email_index", existing_type=sa.String(length=64), nullable=True)
     _rewrite(_open)
     with op.batch_alter_table("members") as batch:
         batch.alter_column("phone", existing_type=sa.String(length=512), type_=sa.String(length=20))

@@ -1,0 +1,58 @@
+// What a link from a mail carries is in the address's fragment, which browsers never send: it goes to the API from here.
+"use strict";
+(() => {
+  const KINDS = {
+    email: ["Is this address yours?", "/v1/register/email", "Your address is verified."],
+    guardian: ["Do you agree as a guardian?", "/v1/guardian", "Thank you. You agreed, and your address is forgotten."],
+    password: ["Set a new password", "/v1/password/reset", "Your password is set. Please log in with it."],
+    invitation: ["Join the account", "/v1/invitations/accept", "Nearly done: we sent a code to your phone."],
+  };
+  const find = (id) => document.getElementById(id);
+  const match = /^#([a-z]+)=([^&]+)$/.exec(location.hash);
+  const kind = match && KINDS[match[1]] ? match[1] : null;
+  history.replaceState(null, "", location.pathname); // the token is in no history
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(kind);
+  if (!kind) return;
+  const [title, path, done] = KINDS[kind];
+  find("title").textContent = title;
+  find("why").textContent = "";
+  find("send").hidden = false;
+  find("registration").value = sessionStorage.getItem("itsminer-registration") || "";
+
+  function body() {
+    const sent = { token: match[2] };
+    if (kind === "email") sent.registration = find("registration").value.trim();
+    if (kind === "password" || kind === "invitation") sent.password = find("password").value;
+    if (kind === "invitation") {
+      sent.email = find("email").value.trim();
+      sent.phone = find("phone").value;
+      sent.birth_date = find("birth").value;
+      if (find("guardian").value) sent.guardian_email = find("guardian").value.trim();
+    }
+    return sent;
+  }
+
+  function say(text) {
+    find("said").textContent = text;
+    find("said").hidden = false;
+  }
+
+  find("confirm").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      const answer = await fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify(body()),
+      });
+      const told = answer.status === 204 ? {} : await answer.json();
+      if (!answer.ok) return say(told.detail);
+      const waits = (told.waiting_for || []).join(", ");
+      const secret = told.registration ? " Your registration's secret: " + told.registration : "";
+      say(done + (waits ? " Still to verify: " + waits + "." : "") + secret);
+      find("send").hidden = true;
+    } catch {
+      say("The server cannot be reached. Please try again.");
+    }
+  });
+})();
