@@ -71,14 +71,29 @@ class Logins:
 
     @classmethod
     def read(cls, credentials: Iterable[Credential], *, vendor_passwords: bool) -> Logins:
-        """Read the password files. Raises `Misconfigured` for one that cannot be read and for an unknown make."""
-        logins = {}
+        """The first login that was given for each make. Raises as `read_all`."""
+        return cls.read_all(credentials, vendor_passwords=vendor_passwords)[0]
+
+    @classmethod
+    def read_all(cls, credentials: Iterable[Credential], *, vendor_passwords: bool) -> list[Logins]:
+        """As many as a make has logins, in their order; a make with fewer keeps its last.
+
+        Raises `Misconfigured` for a password file that cannot be read and for an unknown make.
+        """
+        logins: dict[str, list[Login]] = {}
         for credential in credentials:
             make = canonical_make(credential.make)
             if make not in MAKES:
                 raise Misconfigured(f"credentials of {credential.make}: write one of {', '.join(sorted(MAKES))}")
-            logins[make] = Login(credential.username, credential.password())
-        return cls(MappingProxyType(logins), vendor_passwords)
+            logins.setdefault(make, []).append(Login(credential.username, credential.password()))
+        most = max(map(len, logins.values()), default=1)
+        return [
+            cls(
+                MappingProxyType({make: given[min(turn, len(given) - 1)] for make, given in logins.items()}),
+                vendor_passwords,
+            )
+            for turn in range(most)
+        ]
 
     def of(self, make: str | None) -> Login | None:
         return self.by_make.get(canonical_make(make or ""))

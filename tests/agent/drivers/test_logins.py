@@ -67,6 +67,24 @@ async def test_a_machine_is_read_with_the_operator_s_login(secured: str, tmp_pat
     assert (await miner.read()).hashrate_ths
 
 
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("order", [("an old one", "a better one"), ("a better one", "an old one")])
+async def test_of_several_logins_for_a_make_the_one_that_works_is_found_and_kept(
+    secured: str, tmp_path: Path, name: str, order: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    given: list[Credential] = []
+    for number, password in enumerate(order):
+        (tmp_path / str(number)).mkdir()
+        given += credentials(tmp_path / str(number), password=password)
+    driver = engine(name, credentials=given)
+    for _ in range(2):
+        miner = await driver.find(secured)
+        assert miner is not None
+        assert miner.facts.mac is not None
+        assert (await miner.read()).hashrate_ths
+    assert not [record for record in caplog.records if "one" in record.getMessage() and "old" in record.getMessage()]
+
+
 @pytest.mark.parametrize("vendor_passwords", [True, False])
 async def test_a_machine_with_a_password_that_we_do_not_have_is_read_without(
     secured: str, vendor_passwords: bool
