@@ -119,6 +119,8 @@ class Database:
                     raise RuntimeError("a change of the tables leaves rows that refer to nothing")
         finally:
             await engine.dispose()
+        with closing(sqlite3.connect(self._url.database or "", timeout=WAIT_S)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing of what was there before stays in the log
 
     async def check(self) -> None:
         """Ask the database something; raises when it does not answer or was never migrated."""
