@@ -46,7 +46,6 @@ class Claim:
     member: Member
     site: Site | None  # None: a notice
     agenda: Agenda
-    is_reminder: bool
     notice: Notice | None = None
 
 
@@ -134,7 +133,6 @@ class Claims:
             member=member,
             site=site,
             agenda=agenda,
-            is_reminder=not agenda.new and not agenda.over,
         )
 
     async def sent(self, claim: Claim, *, now: datetime) -> None:
@@ -209,7 +207,6 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
         member=member,
         site=None,
         agenda=Agenda(),
-        is_reminder=False,
         notice=notice,
     )
 

@@ -47,7 +47,6 @@ def render(
         member=Member(),
         site=Site(id="sit_north", account_id="acc", name=site, lan_url=lan_url),
         agenda=agenda,
-        is_reminder=False,
     )
     renderer = Renderer(CATALOGUE, "https://farm.example.com/", Contact(**({"email": "help@example.com"} | contact)))
     return renderer.message(claim, now=at(10))
