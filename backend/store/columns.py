@@ -33,15 +33,27 @@ def _sql_type(metric: Metric) -> str:
     return "INTEGER" if metric.high * 10**metric.decimals < 2**31 else "BIGINT"
 
 
-PARTS: Final[dict[str, tuple[str, ...]]] = {
-    name: ("n", "sum") if metric.type == "flag" else ("n", "sum", "min", "max") for name, metric in METRICS.items()
+Rollup = Literal["rollup_5m", "rollup_1h"]
+PARTS: Final[dict[Rollup, dict[str, tuple[str, ...]]]] = {
+    "rollup_1h": {
+        name: ("n", "sum") if metric.type == "flag" else ("n", "sum", "min", "max") for name, metric in METRICS.items()
+    },
+    # Five minutes are few polls: all of it would take a third of the readings' own space. What is asked of many
+    # machines at once is kept, what is asked of one is read from its readings.
+    "rollup_5m": {
+        **dict.fromkeys(("hashrate_ths", "expected_ths", "power_w", "inlet_temp_c"), ("n", "sum")),
+        "chip_temp_c": ("n", "sum", "max"),
+        **{name: ("n", "sum") for name, metric in METRICS.items() if metric.type == "flag"},
+    },
 }
-"""What a rollup keeps of each metric, as columns `<metric>_<part>`."""
-
-_ROLLUP: Final = f"""(
-    time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, machine VARCHAR NOT NULL, energy_j BIGINT,
-    {", ".join(f"{name}_{part} BIGINT" for name, parts in PARTS.items() for part in parts)}
-)"""
+"""What a rollup keeps of each metric, as columns `<metric>_<part>`; the hourly one has `energy_j` besides."""
+_OF_ROLLUP: Final = {
+    kind: [
+        *(("energy_j",) if kind == "rollup_1h" else ()),
+        *(f"{name}_{part}" for name, of_metric in parts.items() for part in of_metric),
+    ]
+    for kind, parts in PARTS.items()
+}
 
 TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS readings (
@@ -56,8 +68,13 @@ TABLES: Final = (
         index UTINYINT NOT NULL,
         {", ".join(f"{name} {'BIGINT' if name.startswith('chips') else 'INTEGER'}" for name in BOARD_DECIMALS)}
     )""",
-    f"CREATE TABLE IF NOT EXISTS rollup_5m {_ROLLUP}",
-    f"CREATE TABLE IF NOT EXISTS rollup_1h {_ROLLUP}",
+    *(
+        f"""CREATE TABLE IF NOT EXISTS {kind} (
+        time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, machine VARCHAR NOT NULL,
+        {", ".join(f"{name} BIGINT" for name in names)}
+    )"""
+        for kind, names in _OF_ROLLUP.items()
+    ),
     "CREATE TABLE IF NOT EXISTS touched (hour TIMESTAMP PRIMARY KEY, written BIGINT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS latest (
         machine VARCHAR PRIMARY KEY, site VARCHAR NOT NULL, time TIMESTAMP NOT NULL, reading VARCHAR NOT NULL
@@ -72,13 +89,12 @@ TABLES: Final = (
 """Times are UTC. `written` counts commits. `boards` hang on `readings` by machine and time; `latest` keeps each
 machine's newest whole; `touched` are the hours whose rollups do not hold; `parts` are the sealed files that count."""
 
-_OF_ROLLUP: Final = ", ".join(f"{name}_{part}" for name, parts in PARTS.items() for part in parts)
 COLUMNS: Final[dict[Kind, str]] = {
     "readings": "time, site, machine, state, "
     + ", ".join((*_STORED, *_WORDS, "fans_rpm", "fault_codes", "pools", "has_boards")),
     "boards": f"time, site, machine, index, {', '.join(BOARD_DECIMALS)}",
-    "rollup_5m": f"time, site, machine, energy_j, {_OF_ROLLUP}",
-    "rollup_1h": f"time, site, machine, energy_j, {_OF_ROLLUP}",
+    "rollup_5m": ", ".join(("time, site, machine", *_OF_ROLLUP["rollup_5m"])),
+    "rollup_1h": ", ".join(("time, site, machine", *_OF_ROLLUP["rollup_1h"])),
 }
 """What is sealed of a table's row."""
 

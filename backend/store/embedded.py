@@ -9,8 +9,9 @@ again it is found to be there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ class EmbeddedStore:
     """A `Store` in files under a folder.
 
     Without a `master` key one is made in the folder: that is enough to erase for good, and none against who takes the
-    whole disk. `clock` says what the windows are measured from when somebody reads.
+    whole disk. `clock` says what the windows are measured from when somebody reads. Raises `BadKey` and `OSError`.
     """
 
     def __init__(
@@ -70,10 +71,8 @@ class EmbeddedStore:
     ) -> None:
         self._folder = folder
         self._clock = clock
-        self._master = master
-        self._open_accounts = open_accounts
-        self._memory_mb = memory_mb
-        self._opened: OpenFiles | None = None
+        keys = Keys(made_or_loaded(folder / "master.key") if master is None else master)
+        self._files = OpenFiles(folder, keys, most=open_accounts, memory_mb=memory_mb)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         # Sealing takes long and may wait: it never holds a thread that a batch needs.
         self._tending = ThreadPoolExecutor(1, thread_name_prefix="store-tend")
@@ -138,7 +137,7 @@ class EmbeddedStore:
 
     async def tend(self, *, now: datetime) -> None:
         """Work out rollups of hours that are over, seal days that are over."""
-        for account in await self._run(lambda: self._files.accounts()):
+        for account in await self._run(self._files.accounts):
             await asyncio.get_running_loop().run_in_executor(self._tending, self._tend, account, now)
 
     async def oldest(self, account: AccountId) -> Mapping[DataClass, datetime | None]:
@@ -228,15 +227,13 @@ class EmbeddedStore:
         """Finish what is being worked on, then close all files. Safe to call twice."""
         await asyncio.to_thread(self._tending.shutdown)
         await asyncio.to_thread(self._threads.shutdown)
-        if self._opened is not None:
-            await asyncio.to_thread(self._opened.close)
+        await asyncio.to_thread(self._files.close)
 
-    @property
-    def _files(self) -> OpenFiles:
-        if self._opened is None:
-            master = self._master or made_or_loaded(self._folder / "master.key")
-            self._opened = OpenFiles(self._folder, Keys(master), most=self._open_accounts, memory_mb=self._memory_mb)
-        return self._opened
+    @contextmanager
+    def file(self, account: AccountId) -> Iterator[HotFile]:
+        """An account's file, for threads that measure or make what no `Store` has."""
+        with self._files.made(account) as file:
+            yield file
 
     async def _day(
         self,

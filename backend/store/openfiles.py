@@ -84,7 +84,7 @@ class OpenFiles:
             yield file
         except duckdb.Error as error:
             if not isinstance(error, _HARMLESS):
-                self._mark_broken()
+                self._mark_broken(error)
             raise
         finally:
             self._leave(account, entry)
@@ -134,10 +134,10 @@ class OpenFiles:
                 del self._entries[account]
             self._changed.notify_all()
 
-    def _mark_broken(self) -> None:
+    def _mark_broken(self, error: duckdb.Error) -> None:
         with self._changed:
             if not self._is_broken:
-                log.warning("store.reopening")
+                log.warning("store.reopening", error=type(error).__name__, reason=str(error))
             self._is_broken = True
 
     def _drop_instance(self) -> None:

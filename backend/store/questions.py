@@ -15,7 +15,7 @@ import duckdb
 
 from agent.wire import MachineId
 from backend.ids import SiteId
-from backend.store.columns import Kind, expression
+from backend.store.columns import PARTS, Rollup, expression
 from backend.store.hot import EPOCH, HOUR, HotFile, naive, windows
 from backend.store.metrics import METRICS
 from backend.store.protocol import GAP, Aggregate, Energy, Series, SeriesQuery, TooManyPoints, Total
@@ -55,7 +55,7 @@ Span = tuple[datetime, datetime]
 class Spans:
     """Which times are read from where."""
 
-    kind: Kind | None
+    kind: Rollup | None
     rolled: tuple[Span, ...]
     raw: tuple[Span, ...]
 
@@ -64,12 +64,7 @@ def series(file: HotFile, query: SeriesQuery, *, now: datetime) -> list[Series]:
     """Answer a query; `Store.series` says how."""
     start = _first(query.start, query.step)
     with file.reading() as cursor:
-        only_raw = (
-            query.aggregate not in _PARTS
-            or query.across == "last"
-            or (METRICS[query.metric].type == "flag" and (query.aggregate in ("min", "max")))
-        )
-        spans = _spans(cursor, start, query.end, query.step, now, only_raw=only_raw)
+        spans = _spans(cursor, start, query.end, _grain(query), now)
         of_machines = _steps(file, cursor, query, spans)
         rows = _fetch(cursor, _across(of_machines, query), query)
     if len(rows) > query.max_points:
@@ -112,7 +107,7 @@ def energy(
     of_site = "" if site is None else " AND site = $site"
     selects = []
     with file.reading() as cursor:
-        spans = _spans(cursor, first, end, step, now, only_raw=False)
+        spans = _spans(cursor, first, end, "rollup_1h" if step % HOUR == timedelta(0) else None, now)
         for since, until in spans.raw:
             where = f"{_within(since - GAP, until)}"
             source = file.source(
@@ -137,18 +132,22 @@ def energy(
     return [Energy(machine, points) for machine, points in _grouped(rows)]
 
 
+def _grain(query: SeriesQuery) -> Rollup | None:
+    """The coarsest rollup that the answer follows from; None: it takes the readings."""
+    if query.aggregate not in _PARTS or query.across == "last":
+        return None
+    needed = {"n", *_PARTS[query.aggregate]}
+    for kind, grain in GRAINS.items():
+        if query.step % grain == timedelta(0) and needed <= set(PARTS[kind].get(query.metric, ())):
+            return kind
+    return None
+
+
 def _spans(
-    cursor: duckdb.DuckDBPyConnection,
-    start: datetime,
-    end: datetime,
-    step: timedelta,
-    now: datetime,
-    *,
-    only_raw: bool,
+    cursor: duckdb.DuckDBPyConnection, start: datetime, end: datetime, kind: Rollup | None, now: datetime
 ) -> Spans:
     kept = windows(cursor)
     raw_from, rolled_from = now - kept["telemetry_raw"], now - kept["telemetry_rollup"]
-    kind = None if only_raw else next((kind for kind, grain in GRAINS.items() if step % grain == timedelta(0)), None)
     if kind is None:
         return Spans(None, (), _clamped([(start, end)], raw_from))
     grain = GRAINS[kind]

@@ -132,7 +132,7 @@ def _rollups(file: HotFile, cursor: duckdb.DuckDBPyConnection, day: date) -> lis
     since, until = start - GAP, start + _DAY
     where = f"time >= TIMESTAMP '{naive(since)}' AND time < TIMESTAMP '{naive(until)}'"
     source = file.source(cursor, "readings", NEEDED, where, since=since, until=until)
-    made = [write_file(file, cursor, kind, day, rolled(source, grain, start)) for kind, grain in GRAINS.items()]
+    made = [write_file(file, cursor, kind, day, rolled(source, kind, start)) for kind in GRAINS]
     return [one for one in made if one is not None]
 
 
