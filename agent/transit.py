@@ -61,10 +61,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_SYSTEM: Final = ssl.get_default_verify_paths()
+"""Asked at once: `agent.drivers.authorities` points the libraries elsewhere."""
+
+
 def tls(ca_file: Path | None) -> ssl.SSLContext:
     """Verify certificates and host names, against the operator's own authorities alone if a file is given."""
     try:
-        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        if ca_file:
+            return ssl.create_default_context(cafile=str(ca_file))
+        return ssl.create_default_context(cafile=_SYSTEM.cafile, capath=_SYSTEM.capath)
     except (OSError, ssl.SSLError) as error:
         raise Misconfigured(f"backend.ca_file {ca_file} holds no certificates: {error.strerror or error}") from error
 
