@@ -37,7 +37,10 @@ _KNOCK_S: Final = 2.0
 _KNOCKS: Final = 256
 _KNOCK_CONNECTIONS: Final = 3
 _READ_CONNECTIONS: Final = 10
-"""asic-rs keeps up to 8 for one Antminer, our own read one, a login one."""
+"""asic-rs uses up to 8 for one Antminer, our own read one, a login one."""
+_KEPT_CONNECTIONS: Final = 15_000
+"""asic-rs keeps one to each machine that is read by a web page from one read to the next, and what it opened more for
+90 s. Asked for on top, for a large farm; a system that allows less is enough for a smaller one."""
 _OTHER_FILES: Final = 256
 _TICK_S: Final = 0.001
 """Of uvloop's clock; a turn that is due within it would be waited for in a tight loop."""
@@ -165,7 +168,7 @@ class Poller:
     def _affordable(self) -> int:
         """How many machines can be read at a time with the files that the system allows us."""
         overhead = _KNOCKS * _KNOCK_CONNECTIONS + _OTHER_FILES
-        allowed = descriptors.allow(self._concurrency * _READ_CONNECTIONS + overhead)
+        allowed = descriptors.allow(self._concurrency * _READ_CONNECTIONS + overhead + _KEPT_CONNECTIONS)
         affordable = max(1, min(self._concurrency, (allowed - overhead) // _READ_CONNECTIONS))
         if affordable < self._concurrency:
             log.warning("poll.few_descriptors", allowed=allowed, concurrency=affordable, wanted=self._concurrency)

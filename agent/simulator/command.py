@@ -25,6 +25,7 @@ from agent.simulator.script import Script
 from agent.simulator.script import __doc__ as script_format
 
 _CONNECTIONS_OF_A_MACHINE = 4  # asic-rs keeps up to five to one Antminer, but not to all of them at once
+_KEPT_CONNECTIONS = 2  # of each machine of a large farm: asic-rs keeps what it opened for 90 s
 _SPARE_DESCRIPTORS = 128
 _EPILOG = (
     "\b\nFaults:\n"
@@ -143,7 +144,9 @@ def _script(faults: str | None, machines: Sequence[Machine]) -> Script | None:
 def _provide_descriptors(farm: Farm) -> None:
     """Raise the soft limit to what the farm needs, and say so when the hard limit does not allow it."""
     listeners = farm.listeners_needed
-    wanted = listeners + _CONNECTIONS_OF_A_MACHINE * min(len(farm.machines), SHARED_ABOVE) + _SPARE_DESCRIPTORS
+    machines = len(farm.machines)
+    connections = max(_CONNECTIONS_OF_A_MACHINE * min(machines, SHARED_ABOVE), _KEPT_CONNECTIONS * machines)
+    wanted = listeners + connections + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if allowed > soft:

@@ -152,7 +152,8 @@ class Farm:
         conversation = PROTOCOLS[protocol]
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(lambda: conversation(self), sock=listener)
+            backlog = _BACKLOG if address else _SHARED_BACKLOG  # the loop listens anew, with a queue of its own
+            server = await loop.create_server(lambda: conversation(self), sock=listener, backlog=backlog)
         except OSError as error:
             listener.close()
             raise Misconfigured(f"cannot listen on {address or 'loopback'}: {error.strerror}") from error
