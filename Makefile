@@ -37,6 +37,10 @@ promises: setup ## hold the service to its published promises, and print which a
 bench: setup ## measure: make bench BENCH=name; the last line is JSON
 	@$(PY) -m tests.bench $(BENCH)
 
+.PHONY: soak
+soak: setup ## run 10,000 simulated machines for SOAK_MINUTES (30); figures, and the plot docs/soak.svg
+	@$(PY) -m tests.soak
+
 .PHONY: docs
 docs: setup ## write the generated parts of docs/ anew
 	@$(PY) docs/generate.py
