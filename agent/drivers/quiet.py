@@ -22,16 +22,6 @@ _FIRMWARES: Final = str.split(
 _TALKATIVE: Final = (
     *("asic_rs", "asic_rs_core", "diqwest", "h2", "hyper", "hyper_util", "reqwest", "rustls"),
     *("rustls_platform_verifier", "tokio", "tracing"),
-        "asic_rs_core",
-        "diqwest",
-        "h2",
-        "hyper",
-        "hyper_util",
-        "reqwest",
-        "rustls",
-        "rustls_platform_verifier",
-    ),
-    *("tokio", "tracing"),
     *(f"asic_rs_{part}_{name}" for part in ("firmwares", "makes") for name in _FIRMWARES),
     *("anyio", "httpcore", "httpx", "pyasic"),
 )
