@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,9 +34,10 @@ def now() -> datetime:
 
 
 class Site:
-    """An agent that looks for vanished machines every half second."""
+    """An agent that looks for vanished machines every half second, and whose clock can be set."""
 
     def __init__(self, folder: Path, backend: Backend, *farms: Farm) -> None:
+        self.ahead = timedelta()
         addresses = [machine.address for farm in farms for machine in farm.machines]
         self.backend = backend
         self.settings = AgentSettings.model_validate(
@@ -55,7 +56,7 @@ class Site:
         quick = Pacing(base_s=0.05, cap_s=0.1, paused_s=0.2)
         self._stop.clear()
         self._task = asyncio.create_task(
-            app.run(self.settings, now, self._stop, pacing=quick, write_s=0.05, rest_s=0.5)
+            app.run(self.settings, lambda: now() + self.ahead, self._stop, pacing=quick, write_s=0.05, rest_s=0.5)
         )
         return self
 
@@ -133,3 +134,20 @@ async def test_another_machine_at_the_same_address_is_another_machine_and_flagge
     assert not after & before
     replaced = [entry for entry in logs if entry["event"] == "machine.replaced"]
     assert [({entry["before"]}, {entry["machine"]}) for entry in replaced] == [(before, after)]
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=3), timedelta(days=-3)])
+async def test_a_clock_that_is_set_stops_no_poll_and_loses_no_machine(
+    tmp_path: Path, backend: Backend, simulated: Simulated, jump: timedelta
+) -> None:
+    farm = await simulated("avalon", "avalon")
+    async with Site(tmp_path, backend, farm) as site:
+        await until(lambda: len(site.machines()) == 2)
+        began = now()
+        for ahead in (jump, timedelta()):
+            site.ahead = ahead
+            backend.stored.clear()
+            await until(lambda: len(site.machines()) == 2)
+        assert all(abs(one.time - began) < timedelta(minutes=5) for one in site.readings[-2:])
+        await until(lambda: site.status.spool.batches == 0)
+        assert (site.status.machines.known, site.status.spool.dropped_batches) == (2, 0)
