@@ -15,6 +15,8 @@ COMMANDS = {
     "token": "backend.commands.registry:token",
     "staff": "backend.commands.staff:staff",
     "seal": "backend.commands.staff:seal",
+    "audit": "backend.commands.audit:audit",
+    "processor": "backend.commands.privacy:processor",
     "warnings": "backend.commands.warnings:warnings",
 }
 

@@ -11,10 +11,11 @@ import os
 import signal
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 import uvloop
@@ -34,6 +35,10 @@ from backend.notify.outbox import Outbox
 from backend.notify.protocol import NotConfigured, Notifier
 from backend.notify.routing import Channel
 from backend.notify.sms import Sms
+from backend.privacy import processors
+from backend.privacy.duties import Duties
+from backend.privacy.letters import Post
+from backend.privacy.processors import Registered
 from backend.registry import enrolment
 from backend.registry.database import Database
 from backend.registry.sealing import NoKey
@@ -46,6 +51,8 @@ log = structlog.get_logger()
 
 TICK_S: Final = 1.0
 """How often the rules look at what time alone decides."""
+DUTIES_S: Final = 5.0
+"""How often letters are looked for, and what else is due about personal data."""
 TIDY_S: Final = 3_600.0
 """How often what is past its use is removed."""
 
@@ -80,11 +87,13 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         url = _url(listening)
         database = _database(settings)
         closing.push_async_callback(database.close)
-        await _prepare(database, settings)
+        await _prepare(database, settings, now=clock())
         store = STORES[settings.store.engine](settings)
         closing.push_async_callback(store.close)
         meters = Meters()
-        dispatcher, engine = _warnings(settings, database, meters, clock, public_url=settings.public_url or url)
+        public_url = settings.public_url or url
+        notifiers = _notifiers(settings, database, clock)
+        dispatcher, engine = _warnings(settings, database, notifiers, meters, clock, public_url=public_url)
         closing.push_async_callback(dispatcher.close)
         services = Services(
             settings=settings,
@@ -95,11 +104,13 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
             clock=clock,
             wake=dispatcher.wake,
         )
+        duties = Duties(database, settings, Post(database, notifiers, settings.contact, public_url))
         serving = runner(application(services, (*routes(settings.limits, settings.accounts), *PAGES)))
         async with asyncio.TaskGroup() as tasks:
             jobs = [
                 tasks.create_task(every(TICK_S, "tick", lambda: engine.tick(now=clock())), name="tick"),
                 tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(services, clock())), name="tidy"),
+                tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
             await _answer(serving, listening, url, settings, stop)
@@ -138,7 +149,7 @@ async def _tidy(services: Services, now: datetime) -> None:
         await services.sessions.forget_expired(session, now=now)
 
 
-async def _prepare(database: Database, settings: BackendSettings) -> None:
+async def _prepare(database: Database, settings: BackendSettings, *, now: datetime) -> None:
     """Tables and keys as they have to be. Raises `Misconfigured`."""
     try:
         log.info("keys.loaded", newest=database.keys.newest)
@@ -147,6 +158,8 @@ async def _prepare(database: Database, settings: BackendSettings) -> None:
     if settings.seal_keys is None:
         log.warning("keys.beside_the_registry", advice="seal.keys_file on another disk")
     await database.migrate()
+    async with database.begin() as session:
+        await processors.register_this_machine(session, now=now)
 
 
 def _database(settings: BackendSettings) -> Database:
@@ -157,12 +170,18 @@ def _database(settings: BackendSettings) -> Database:
 
 
 def _warnings(
-    settings: BackendSettings, database: Database, meters: Meters, clock: Clock, *, public_url: str
+    settings: BackendSettings,
+    database: Database,
+    notifiers: Mapping[Channel, Notifier],
+    meters: Meters,
+    clock: Clock,
+    *,
+    public_url: str,
 ) -> tuple[Dispatcher, Engine]:
     catalogue = Catalogue.load()
     dispatcher = Dispatcher(
         database,
-        _notifiers(settings),
+        notifiers,
         settings.notify,
         catalogue=catalogue,
         public_url=public_url,
@@ -177,14 +196,15 @@ def _warnings(
     return dispatcher, engine
 
 
-def _notifiers(settings: BackendSettings) -> dict[Channel, Notifier]:
+def _notifiers(settings: BackendSettings, database: Database, clock: Clock) -> dict[Channel, Notifier]:
     """The channels that are configured; the messages of the others wait."""
     notifiers: dict[Channel, Notifier] = {}
     try:
         if settings.smtp.host is not None:
-            notifiers[Channel.EMAIL] = Email(settings.smtp)
+            notifiers[Channel.EMAIL] = Registered(Email(settings.smtp), settings.smtp.host, database, clock)
         if settings.sms.url is not None:
-            notifiers[Channel.SMS] = Sms(settings.sms)
+            host = urlsplit(settings.sms.url).hostname or ""
+            notifiers[Channel.SMS] = Registered(Sms(settings.sms), host, database, clock)
     except NotConfigured as error:
         raise Misconfigured(str(error)) from error
     for channel in Channel:

@@ -32,6 +32,7 @@ _SECRETS: Final = {
     ("smtp", "password"): "ITSMINER_SMTP_PASSWORD",
     ("sms", "token"): "ITSMINER_SMS_TOKEN",
     ("seal", "keys"): "ITSMINER_SEAL_KEYS",
+    ("store", "master_key"): "ITSMINER_MASTER_KEY",
 }
 """Setting → environment variable; the file that may hold it instead is the setting's name + `_file`."""
 
@@ -99,6 +100,8 @@ class StoreSettings(_Settings):
     engine: Literal["embedded"] = "embedded"
     open_accounts: Annotated[int, Field(ge=1, le=10_000)] = 64  # DuckDB files kept open at once
     memory_mb: Annotated[int, Field(ge=64)] = 512  # that DuckDB may use, over all accounts
+    master_key: SecretStr | None = None  # wraps each account's own key: 32 bytes in base64
+    master_key_file: Path | None = None
 
 
 class Limits(_Settings):
@@ -162,6 +165,14 @@ class Contact(_Settings):
     name: str = "ItsMiner"
 
 
+class Privacy(_Settings):
+    """How promises about personal data are kept."""
+
+    anchor_file: Path | None = None  # where the audit log's end is written each day; by default in `data_dir`
+    digest_days: Annotated[float, Field(gt=0, le=92)] = 7  # how often administrators are sent what is in the audit log
+    request_days: Annotated[float, Field(gt=0, le=92)] = 30  # until a request about personal data is to be answered
+
+
 class Log(_Settings):
     """Events go to standard error."""
 
@@ -187,6 +198,7 @@ class BackendSettings(_Settings):
     smtp: Smtp = Smtp()
     sms: Sms = Sms()
     contact: Contact = Contact()
+    privacy: Privacy = Privacy()
     log: Log = Log()
 
     @property
@@ -202,6 +214,11 @@ class BackendSettings(_Settings):
         if self.seal.keys is not None:
             return KeySource.of_text(self.seal.keys.get_secret_value())
         return KeySource.of_file(self.seal.keys_file) if self.seal.keys_file is not None else None
+
+    @property
+    def anchor_file(self) -> Path:
+        """Where the audit log's end is written down."""
+        return self.privacy.anchor_file or self.data_dir / "audit.anchors"
 
     def make_data_dir(self) -> None:
         """Make sure that the folder is there, for nobody else to look into. Raises `Misconfigured`."""
@@ -229,6 +246,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> BackendSettings
     seal = data.get("seal")
     if isinstance(seal, dict) and isinstance(seal.get("keys_file"), str):
         seal["keys_file"] = path.parent / Path(seal["keys_file"]).expanduser()  # read when needed, made if need be
+    privacy = data.get("privacy")
+    if isinstance(privacy, dict) and isinstance(privacy.get("anchor_file"), str):
+        privacy["anchor_file"] = path.parent / Path(privacy["anchor_file"]).expanduser()
     for (section, name), variable in _SECRETS.items():
         _fill(data, section, name, environ.get(variable), path)
     data_dir = data.get("data_dir")

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
-from pydantic import BaseModel
-
-from backend.accounts.rights import Access
 from backend.api import logins, people, registering, staff
-from backend.api.route import Call, Query, Route
+from backend.api.route import Route
+from backend.api.rows import get, post
 from backend.api.sites import Site
 from backend.config import Accounts
-
-Handler = Callable[[Call[Any]], Awaitable[BaseModel | web.StreamResponse]]
 
 
 def account_routes(settings: Accounts) -> tuple[Route[Any], ...]:
@@ -26,8 +20,8 @@ def _joining(settings: Accounts) -> tuple[Route[Any], ...]:
     desk = registering.Registering(settings)
     told = registering.RegisterReply
     return (
-        _post("/v1/register", desk.register, "public", "Open an account", registering.RegisterRequest, told, 202),
-        _post(
+        post("/v1/register", desk.register, "public", "Open an account", registering.RegisterRequest, told, 202),
+        post(
             "/v1/register/email",
             desk.verify_email,
             "public",
@@ -35,7 +29,7 @@ def _joining(settings: Accounts) -> tuple[Route[Any], ...]:
             registering.VerifyRequest,
             registering.VerifyReply,
         ),
-        _post(
+        post(
             "/v1/register/phone",
             desk.verify_phone,
             "public",
@@ -43,9 +37,9 @@ def _joining(settings: Accounts) -> tuple[Route[Any], ...]:
             registering.VerifyRequest,
             registering.VerifyReply,
         ),
-        _post("/v1/guardian", desk.guardian, "public", "Agree as a guardian", registering.TokenRequest),
-        _post("/v1/invitations/accept", desk.join, "public", "Join an account", registering.JoinRequest, told, 202),
-        _post(
+        post("/v1/guardian", desk.guardian, "public", "Agree as a guardian", registering.TokenRequest),
+        post("/v1/invitations/accept", desk.join, "public", "Join an account", registering.JoinRequest, told, 202),
+        post(
             "/v1/password/forgot",
             desk.forgot,
             "public",
@@ -53,34 +47,34 @@ def _joining(settings: Accounts) -> tuple[Route[Any], ...]:
             registering.ForgotRequest,
             status=202,
         ),
-        _post("/v1/password/reset", desk.reset, "public", "Set a new password", registering.ResetRequest),
+        post("/v1/password/reset", desk.reset, "public", "Set a new password", registering.ResetRequest),
     )
 
 
 def _own(settings: Accounts) -> tuple[Route[Any], ...]:
     log_in = logins.LoggingIn(settings).post
     return (
-        _post("/v1/login", log_in, "public", "Log in", logins.LoginRequest, logins.LoginReply, 201, (401,)),
-        _post("/v1/logout", logins.log_out, "self", "Log out"),
-        _get("/v1/me", logins.me, "self", "Who is logged in", logins.MeReply),
-        _get("/v1/sessions", logins.listed, "self", "Your log-ins that last", logins.SessionsReply),
-        _post("/v1/sessions/end", logins.end, "self", "End one of your log-ins", logins.EndRequest),
-        _post("/v1/password", logins.change_password, "self", "Change your password", logins.PasswordRequest),
-        _post(
+        post("/v1/login", log_in, "public", "Log in", logins.LoginRequest, logins.LoginReply, 201, (401,)),
+        post("/v1/logout", logins.log_out, "self", "Log out"),
+        get("/v1/me", logins.me, "self", "Who is logged in", logins.MeReply),
+        get("/v1/sessions", logins.listed, "self", "Your log-ins that last", logins.SessionsReply),
+        post("/v1/sessions/end", logins.end, "self", "End one of your log-ins", logins.EndRequest),
+        post("/v1/password", logins.change_password, "self", "Change your password", logins.PasswordRequest),
+        post(
             "/v1/second-factor",
             logins.begin_second_factor,
             "self",
             "Make a secret for an authenticator app",
             reply=logins.SecondFactorReply,
         ),
-        _post(
+        post(
             "/v1/second-factor/confirm",
             logins.confirm_second_factor,
             "self",
             "Switch the second factor on",
             logins.CodeRequest,
         ),
-        _post(
+        post(
             "/v1/second-factor/drop",
             logins.drop_second_factor,
             "self",
@@ -92,19 +86,19 @@ def _own(settings: Accounts) -> tuple[Route[Any], ...]:
 
 def _account() -> tuple[Route[Any], ...]:
     return (
-        _get("/v1/members", people.listed, "manage_members", "The account's members", people.MembersReply),
-        _post("/v1/invitations", people.invite, "manage_members", "Invite somebody", people.InviteRequest, status=202),
-        _post("/v1/members/role", people.change_role, "own", "Give a member another role", people.RoleRequest),
-        _post("/v1/members/remove", people.remove, "own", "Remove a member", people.MemberRequest),
-        _post(
+        get("/v1/members", people.listed, "manage_members", "The account's members", people.MembersReply),
+        post("/v1/invitations", people.invite, "manage_members", "Invite somebody", people.InviteRequest, status=202),
+        post("/v1/members/role", people.change_role, "own", "Give a member another role", people.RoleRequest),
+        post("/v1/members/remove", people.remove, "own", "Remove a member", people.MemberRequest),
+        post(
             "/v1/account/second-factor",
             people.require_second_factor,
             "own",
             "Say whether members need a second factor",
             people.SecondFactorRequest,
         ),
-        _get("/v1/tokens", people.tokens_listed, "manage_members", "The account's tokens", people.TokensReply),
-        _post(
+        get("/v1/tokens", people.tokens_listed, "manage_members", "The account's tokens", people.TokensReply),
+        post(
             "/v1/tokens",
             people.make_token,
             "manage_members",
@@ -113,9 +107,9 @@ def _account() -> tuple[Route[Any], ...]:
             people.TokenReply,
             201,
         ),
-        _post("/v1/tokens/revoke", people.revoke_token, "manage_members", "Revoke a token", people.RevokeRequest),
-        _post("/v1/sites", people.add_site, "manage", "Add a site", people.NewSiteRequest, Site, 201),
-        _post(
+        post("/v1/tokens/revoke", people.revoke_token, "manage_members", "Revoke a token", people.RevokeRequest),
+        post("/v1/sites", people.add_site, "manage", "Add a site", people.NewSiteRequest, Site, 201),
+        post(
             "/v1/sites/code",
             people.enrolment_code,
             "manage",
@@ -124,8 +118,8 @@ def _account() -> tuple[Route[Any], ...]:
             people.CodeReply,
             201,
         ),
-        _post("/v1/sites/revoke", people.revoke_agent, "manage", "Lock a site's agent out", people.SiteRequest),
-        _post(
+        post("/v1/sites/revoke", people.revoke_agent, "manage", "Lock a site's agent out", people.SiteRequest),
+        post(
             "/v1/agent/token", people.rotate, "agent", "Change the agent's token", reply=people.RotateReply, status=201
         ),
     )
@@ -133,10 +127,10 @@ def _account() -> tuple[Route[Any], ...]:
 
 def _staff() -> tuple[Route[Any], ...]:
     return (
-        _get("/v1/staff", staff.listed, "oversee", "Who works for the service", staff.StaffReply),
-        _get("/v1/staff/grants", staff.own_grants, "staff", "Your grants that hold now", staff.GrantsReply),
-        _get("/v1/staff/grants/all", staff.all_grants, "oversee", "All grants", staff.GrantsReply),
-        _post(
+        get("/v1/staff", staff.listed, "oversee", "Who works for the service", staff.StaffReply),
+        get("/v1/staff/grants", staff.own_grants, "staff", "Your grants that hold now", staff.GrantsReply),
+        get("/v1/staff/grants/all", staff.all_grants, "oversee", "All grants", staff.GrantsReply),
+        post(
             "/v1/staff/grants",
             staff.open_grant,
             "support",
@@ -145,7 +139,7 @@ def _staff() -> tuple[Route[Any], ...]:
             staff.Grant,
             201,
         ),
-        _post("/v1/staff/grants/end", staff.end_grant, "staff", "End a grant", staff.GrantIdRequest),
+        post("/v1/staff/grants/end", staff.end_grant, "staff", "End a grant", staff.GrantIdRequest),
         Route(
             method="GET",
             path="/v1/staff/members",
@@ -155,41 +149,11 @@ def _staff() -> tuple[Route[Any], ...]:
             query=staff.AccountQuery,
             reply=people.MembersReply,
         ),
-        _post(
+        post(
             "/v1/staff/erase-child",
             staff.erase_child,
             "admin",
             "Erase the account of a child under 14",
             staff.AccountRequest,
         ),
-    )
-
-
-def _get(path: str, handler: Handler, access: Access, summary: str, reply: type[BaseModel]) -> Route[Any]:
-    return Route(method="GET", path=path, handler=handler, access=access, summary=summary, query=Query, reply=reply)
-
-
-def _post(
-    path: str,
-    handler: Handler,
-    access: Access,
-    summary: str,
-    body: type[BaseModel] | None = None,
-    reply: type[BaseModel] | None = None,
-    status: int | None = None,
-    problems: tuple[int, ...] = (),
-) -> Route[Any]:
-    """What goes wrong with any body: too slow, too large, no JSON, not what it should be, taken, too often."""
-    of_body = (403, 404, 408, 409, 413, 415, 422, 429) if body is not None else ()
-    return Route(
-        method="POST",
-        path=path,
-        handler=handler,
-        access=access,
-        summary=summary,
-        query=Query,
-        body=body,
-        reply=reply,
-        status=status or (200 if reply is not None else 204),
-        problems=(*of_body, *problems),
     )

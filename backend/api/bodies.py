@@ -24,6 +24,9 @@ ENCODINGS: Final = ("gzip", "zstd", "identity")
 SMALL: Final = 64 * 1024
 """Bytes of a body that is not a batch."""
 
+SENT: Final = "itsminer.sent"
+"""Where a request keeps its parsed body, for the audit log."""
+
 _MAX_WINDOW: Final = 2**25  # of a zstd frame: what a decoder has to hold, whatever the frame asks for
 
 M = TypeVar("M", bound=BaseModel)
@@ -35,9 +38,11 @@ async def model(request: web.Request, of: type[M], patience_s: float) -> M:
         raise Problem(415, "this body is small: send it uncompressed", headers={"Accept-Encoding": "identity"})
     require_json(request)
     try:
-        return of.model_validate_json(await received(request, SMALL, patience_s))
+        sent = of.model_validate_json(await received(request, SMALL, patience_s))
     except ValidationError as error:
         raise Problem(422, wire.describe(error), kind="body") from error
+    request[SENT] = sent
+    return sent
 
 
 async def received(request: web.Request, limit: int, patience_s: float) -> bytes:

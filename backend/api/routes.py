@@ -10,6 +10,7 @@ from backend.api.account_routes import account_routes
 from backend.api.enrolment import Enrolment, EnrolReply, EnrolRequest
 from backend.api.ingest import BatchReply, Ingest
 from backend.api.openapi import described_by
+from backend.api.privacy_routes import privacy_routes
 from backend.api.route import Query, Route
 from backend.config import Accounts, Limits
 
@@ -110,5 +111,5 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             media_type="text/plain",
         ),
     )
-    table = (*table, *account_routes(accounts))
+    table = (*table, *account_routes(accounts), *privacy_routes())
     return (*table, described_by(table))

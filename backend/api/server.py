@@ -14,7 +14,7 @@ from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
 from agent import wire
-from backend.api import bodies
+from backend.api import bodies, watching
 from backend.api.authentication import admit
 from backend.api.meters import Meters
 from backend.api.problems import Problem
@@ -82,7 +82,9 @@ def _checked(route: Route[Any], services: Services) -> Handler:
         now = services.clock()
         bearer = await admit(request, route, services, now=now)
         query = _query(route.query, request.query)
-        reply = await route.handler(Call(request=request, services=services, query=query, bearer=bearer, now=now))
+        call = Call(request=request, services=services, query=query, bearer=bearer, now=now)
+        async with watching.watched(call, route):
+            reply = await route.handler(call)
         if isinstance(reply, BaseModel):
             return web.Response(
                 body=reply.model_dump_json(exclude_none=True), status=route.status, content_type=route.media_type

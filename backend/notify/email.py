@@ -69,6 +69,9 @@ class Email:
         mail["Message-ID"] = f"<{message.id}@{self._domain}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies, please
         mail["List-Id"] = f"<{message.topic.replace('_', '-')}.warnings.{self._domain}>"
+        if message.unsubscribe_url is not None:
+            mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail.set_content(message.text)
         if message.html is not None:
             mail.add_alternative(message.html, subtype="html")

@@ -23,6 +23,7 @@ class Message:
     text: str
     html: str | None
     created_at: datetime
+    unsubscribe_url: str | None = None  # of what nobody has to get (RFC 8058)
 
 
 class NotifierError(Exception):
