@@ -142,7 +142,9 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 async def _until_signalled(settings: AgentSettings, load_again: Callable[[], AgentSettings]) -> None:
     from agent import app  # brings the drivers' libraries in, which takes seconds that no check should wait for
+    from agent.drivers import authorities
 
+    authorities.show_one()  # after the libraries: pyasic reads the system's when it is imported
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -23,7 +23,6 @@ from typing import Final
 import pyasic_rs
 from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, MinerData, MinerMessage
 
-from agent.drivers.authorities import show_one
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
 from agent.drivers.quiet import bypass_proxies, hush
@@ -92,7 +91,6 @@ class AsicRs:
     def __init__(self, logins: Logins) -> None:
         hush()
         bypass_proxies()
-        show_one()
         self._logins = logins
         self._factory = pyasic_rs.MinerFactory().with_identification_timeout_secs(_IDENTIFY_S)
         for firmware, make in _FIRMWARE_LOGINS.items():

@@ -17,7 +17,8 @@ _shown: list[int] = []
 
 
 def show_one() -> None:
-    """For this process, from now on; where the system has no such file, or no memory files, nothing changes.
+    """For this process, from now on, and for any that it starts, which cannot read it: only for a process that starts
+    none. Where the system has no such file, or no memory files, nothing changes.
 
     Our own connections have read the system's authorities before: `agent.transit` does so when it is imported.
     """
