@@ -166,4 +166,4 @@ def test_our_own_connections_trust_the_systems_authorities_after_the_library_was
         "assert transit.tls(None).get_ca_certs() == before\n"
         "assert not before or len(ssl.create_default_context().get_ca_certs()) == 1\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", program], check=True)
