@@ -52,7 +52,7 @@ class Renderer:
         )
         label, what = _title(new, over, standing)
         if claim.channel is Channel.SMS:
-            wordings = _wordings(site.name, label, what, (*new, *standing), self._page_url)
+            wordings = _wordings(site.name, label, what, new or (() if over else standing), self._page_url)
             text = _shortened(wordings)
             html: str | None = None
         else:
@@ -96,9 +96,9 @@ class Renderer:
 def _title(new: tuple[Section, ...], over: tuple[Section, ...], standing: tuple[Section, ...]) -> tuple[str, str]:
     """How bad, and what: "CRITICAL" and "Machine not hashing: mnr-…". A phone shows little: worst first."""
     if new:
-        return _worst(new), headline(new) + (f"; over: {headline(over)}" if over else "")
+        return _worst(new), headline(new) + (f"; resolved: {headline(over)}" if over else "")
     if over:
-        return "Over", headline(over)
+        return "Resolved", headline(over) + (f"; still: {headline(standing)}" if standing else "")
     return f"Still {_worst(standing)}", headline(standing)
 
 
@@ -108,7 +108,7 @@ def _worst(parts: tuple[Section, ...]) -> str:
 
 
 def _wordings(site: str, label: str, what: str, firing: tuple[Section, ...], page_url: str) -> Iterator[str]:
-    """A text message in fewer and fewer words: what matters least goes first."""
+    """A text message in fewer and fewer words: what matters least goes first. `firing` is what the label is about."""
     first = f" First: {firing[0].first}" if len(firing) == 1 and firing[0].first else ""
     item = firing[0].items[0] if len(firing) == 1 and firing[0].count == 1 else None
     since = f" Since {item.since}." if item else ""
@@ -133,4 +133,4 @@ def _shortened(wordings: Iterator[str]) -> str:
             return text
     while gsm.parts(text) > SMS_PARTS:
         text = text[:-1]
-    return text
+    return text.rstrip()

@@ -64,7 +64,7 @@ async def test_a_broken_machine_is_warned_about_mailed_and_texted_and_no_name_le
         mails = "\n".join(f"{mail['subject']}\n{mail.get_body(('plain',)).get_content()}" for mail in here.mail.mails)  # type: ignore[union-attr]
         return mails, "\n".join(here.sms.texts)
 
-    mails, texts = await until(told, lambda words: words[0].count("Over - ") >= 1 and "Over " in words[1])
+    mails, texts = await until(told, lambda words: words[0].count("Resolved - ") >= 1 and "Resolved " in words[1])
     for warning in over:
         assert warning["machine"] in mails
         if warning["severity"] == "critical":

@@ -118,7 +118,7 @@ async def test_a_message_that_may_have_arrived_is_sent_again_with_what_it_told(n
     assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}"]
     assert "over since 1 Jan 2026, 12:09 UTC" in mail.messages[0].text
     await dispatcher.dispatch(now=at(16))
-    assert mail.subjects[1:] == [f"Over - North: Machine not hashing: {M1}"]
+    assert mail.subjects[1:] == [f"Resolved - North: Machine not hashing: {M1}"]
 
 
 async def test_after_24_hours_it_is_given_up_visibly_and_what_still_is_so_is_told_anew(north: Farm) -> None:

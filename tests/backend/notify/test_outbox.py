@@ -156,8 +156,8 @@ async def test_what_is_over_is_told_to_those_who_were_told_and_only_once(desk: D
     await desk.judge(rounds(hashing, [1], range(6, 11)))
     assert await desk.until(24 * 60) == [2, 2]
     assert {message.to for message in desk.mail.messages} == {"op@example.com"}
-    assert desk.mail.messages[1].subject == f"Over - North: Machine not hashing: {M1}"
-    assert desk.text.messages[1].text.startswith(f"Over North: Machine not hashing: {M1}.")
+    assert desk.mail.messages[1].subject == f"Resolved - North: Machine not hashing: {M1}"
+    assert desk.text.messages[1].text.startswith(f"Resolved North: Machine not hashing: {M1}.")
 
 
 async def test_one_message_says_what_is_new_and_what_is_over(desk: Desk) -> None:
@@ -165,7 +165,7 @@ async def test_one_message_says_what_is_new_and_what_is_over(desk: Desk) -> None
     await desk.until(6)
     await desk.judge(rounds(hashing, [1], range(6, 10)) + rounds(idle, [2], range(4, 10)))
     assert await desk.until(60) == [2, 2]
-    assert desk.mail.messages[1].subject.startswith(f"CRITICAL - North: Machine not hashing: {M2}; over: Machine")
+    assert desk.mail.messages[1].subject.startswith(f"CRITICAL - North: Machine not hashing: {M2}; resolved: Machine")
 
 
 async def test_a_text_says_that_it_is_over_even_if_it_had_eased_to_a_warning(desk: Desk) -> None:
@@ -278,8 +278,8 @@ async def test_a_silent_agent_holds_back_that_its_machines_are_offline(desk: Des
     assert desk.mail.subjects == ["CRITICAL - North: Site silent"]
     await desk.judge([gone(1, at(20)), hashing(2, at(20))])
     assert await desk.until(60) == [2, 2]
-    assert desk.mail.subjects[1] == f"Warning - North: Machine offline: {M1}; over: Site silent"
-    assert desk.text.subjects[1] == "Over - North: Site silent"
+    assert desk.mail.subjects[1] == f"Warning - North: Machine offline: {M1}; resolved: Site silent"
+    assert desk.text.subjects[1] == "Resolved - North: Site silent"
 
 
 async def test_a_paused_site_tells_only_that_it_is_over(desk: Desk) -> None:
@@ -289,7 +289,7 @@ async def test_a_paused_site_tells_only_that_it_is_over(desk: Desk) -> None:
     await desk.farm.set_site(paused_at=at(10))
     await desk.engine.tick(now=at(10))
     assert await desk.until(24 * 60) == [2, 2]
-    assert desk.mail.subjects[1] == f"Over - North: Machine not hashing: {M1}"
+    assert desk.mail.subjects[1] == f"Resolved - North: Machine not hashing: {M1}"
     assert "not watched any more: it was paused" in desk.mail.messages[1].text
 
 

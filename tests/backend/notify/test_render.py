@@ -81,7 +81,7 @@ def test_a_mail_says_what_where_since_when_how_much_and_what_to_do_first() -> No
 
 def test_the_text_of_a_mail_as_a_whole() -> None:
     assert render(EVERYTHING).text.splitlines() == [
-        f"CRITICAL: Machine not hashing, Chip too hot; over: Machine offline: {machine(3)}",
+        f"CRITICAL: Machine not hashing, Chip too hot; resolved: Machine offline: {machine(3)}",
         "Site: North",
         "",
         "CRITICAL: Machine not hashing",
@@ -98,7 +98,7 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
         "",
         f"What to do first: {CATALOGUE['chip_hot'].first}",
         "",
-        "OVER: Machine offline",
+        "RESOLVED: Machine offline",
         f"- {machine(3)} (S19 Pro)",
         "  from 1 Jan 2026, 12:00 UTC to 1 Jan 2026, 14:05 UTC (2 h 5 min)",
         "",
@@ -139,7 +139,7 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
             ),
             "CRITICAL - North: Machine not hashing, Fan stopped, Chip too hot, 2 more",
         ),
-        (Agenda(over=[over("chip_hot", 2)]), f"Over - North: Chip too hot: {machine(2)}"),
+        (Agenda(over=[over("chip_hot", 2)]), f"Resolved - North: Chip too hot: {machine(2)}"),
         (Agenda(standing=[warning("fan_stopped")]), f"Still CRITICAL - North: Fan stopped: {machine(1)}"),
         (Agenda(new=[warning("chip_warm", 2, "warning")]), f"Warning - North: Chip warm: {machine(2)}"),
     ],
@@ -222,7 +222,7 @@ def test_a_text_about_a_site_names_it_once() -> None:
 def test_no_text_is_longer_than_two_parts_and_each_begins_with_how_bad_it_is(site: str, agenda: Agenda) -> None:
     text = sms(agenda, site=site)
     assert gsm.parts(text) <= SMS_PARTS
-    assert text.startswith(("CRITICAL ", "Warning ", "Over ", "Still CRITICAL "))
+    assert text.startswith(("CRITICAL ", "Warning ", "Resolved ", "Still CRITICAL "))
     assert re.search("machine|chip|agent|fan|silent", text, re.IGNORECASE)
     assert not text.endswith(("\ud83d", " "))
 
