@@ -15,8 +15,10 @@ Its awaitables can be cancelled: the connections are closed at once.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from typing import Final
 
@@ -64,6 +66,9 @@ _FIRMWARE_LOGINS: Final = {
 """asic-rs' names of the firmwares that it has a password for → whose login they take."""
 _READ_WITHOUT_LOGIN: Final = frozenset({"UMC OS", "WhatsMiner Stock"})
 _PAUSES: Final = frozenset({"Paused", "Suspended", "Stopped", "Stopping"})
+_MODE_ON_A_PAGE: Final = frozenset({"AntMiner Stock"})
+_MODE_EVERY: Final = 10
+"""Reads: the page that tells the mode holds the pools' passwords as well, and takes a login each time."""
 _IS_MINING_IS_A_SETTING: Final = frozenset({"AntMiner Stock", "Elphapex Stock", "WhatsMiner Stock"})
 
 _LIVE: Final = frozenset(
@@ -79,6 +84,7 @@ _STATIC: Final = frozenset(str.split("ExpectedHashrate FirmwareVersion Hostname 
 _ALL_FIELDS: Final = tuple(name for name in vars(DataField) if name[0].isupper())
 
 
+@cache
 def _all_but(names: frozenset[str]) -> list[DataField]:
     return [getattr(DataField, name) for name in _ALL_FIELDS if name not in names]
 
@@ -128,8 +134,8 @@ class AsicRsMiner:
         make = make_name(handle.make)
         self._own = OwnRead(address, make)
         self._own_tells_faults = False  # then asic-rs need not ask the same once more
-        self._skip_live, self._skip_known = _all_but(_LIVE), _all_but(_LIVE - {"Messages"})
-        self._skip_static = _all_but(_STATIC)
+        self._reads = itertools.count()
+        self._power_mode: str | None = None
         self._facts = Facts(
             address=address,
             driver=f"pyasic-rs {version('pyasic-rs')}",
@@ -147,9 +153,14 @@ class AsicRsMiner:
     async def read(self) -> Live:
         async with asyncio.TaskGroup() as group:
             own = group.create_task(self._own.read(), name="own read")
-            data = await self._handle.get_data(self._skip_known if self._own_tells_faults else self._skip_live)
+            asks_mode = self._firmware not in _MODE_ON_A_PAGE or next(self._reads) % _MODE_EVERY == 0
+            skipped = ({"Messages"} if self._own_tells_faults else set()) | (set() if asks_mode else {"TuningTarget"})
+            data = await self._handle.get_data(_all_but(_LIVE - skipped))
         extra = own.result()
         live = self._understand(data)
+        if asks_mode:
+            self._power_mode = live.power_mode
+        live = replace(live, power_mode=self._power_mode)
         if said_nothing(complete(live, extra)):
             raise MinerUnreachable("no hashrate and no uptime")
         if self._own_tells_faults and extra.fault_codes is None:
@@ -160,11 +171,12 @@ class AsicRsMiner:
         return complete(live, extra)
 
     async def refresh(self) -> Facts:
-        data = await self._handle.get_data(self._skip_static)
+        data = await self._handle.get_data(_all_but(_STATIC))
         firmware, mac, expected_ths = text(data.firmware_version), text(data.mac), _ths(data.expected_hashrate)
         if firmware is None and mac is None and expected_ths is None:
             raise MinerUnreachable("no firmware, MAC or expected hashrate")
         self._own.reconsider()
+        self._reads = itertools.count()
         self._facts = refreshed(
             self._facts,
             firmware=_firmware(self._firmware, firmware),

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from agent.drivers import own_read
 from agent.drivers.answers import Answers, understand
-from agent.drivers.asic_rs import AsicRs, AsicRsMiner
+from agent.drivers.asic_rs import _LIVE, AsicRs, AsicRsMiner, _all_but
 from agent.drivers.logins import Logins
 from agent.errors import MinerUnreachable
 from agent.known import KnownMachines
@@ -53,7 +53,7 @@ async def polls(addresses: list[str]) -> list[Poll]:
         answers: dict[str, Any] = {}
         with contextlib.suppress(MinerUnreachable):  # port 4028 is not every machine's
             await miner._own._ask_all(answers)
-        found.append(Poll(miner, await miner._handle.get_data(miner._skip_live), answers))
+        found.append(Poll(miner, await miner._handle.get_data(_all_but(_LIVE)), answers))
     return found
 
 

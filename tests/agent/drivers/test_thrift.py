@@ -69,6 +69,14 @@ async def test_pyasic_does_not_ask_an_antminer_that_hashes_for_the_page_with_the
     assert [name for name in firmware.asked if name.startswith("page")] == ["page summary"]
 
 
+async def test_asic_rs_asks_for_that_page_seldom_and_keeps_the_mode_that_it_tells() -> None:
+    async with watched("antminer", "asic-rs") as (firmware, miner, _):
+        modes = [(await miner.read()).power_mode for _ in range(4)]
+    assert firmware.asked["page get_miner_conf"] == 1
+    assert modes[0] is not None
+    assert set(modes) == {modes[0]}
+
+
 @pytest.mark.parametrize("driver", ["pyasic", "asic-rs"])
 async def test_an_antminer_that_does_not_hash_is_asked_whether_it_was_paused(driver: str) -> None:
     async with watched("antminer", driver) as (firmware, miner, machine):
