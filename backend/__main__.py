@@ -17,6 +17,7 @@ COMMANDS = {
     "seal": "backend.commands.staff:seal",
     "audit": "backend.commands.audit:audit",
     "processor": "backend.commands.privacy:processor",
+    "retention": "backend.commands.retention:retention",
     "warnings": "backend.commands.warnings:warnings",
 }
 

@@ -43,7 +43,8 @@ from backend.registry import enrolment
 from backend.registry.database import Database
 from backend.registry.sealing import NoKey
 from backend.serving_lock import Busy, serving_lock
-from backend.store.embedded import EmbeddedStore
+from backend.store.keys import BadKey
+from backend.store.wiring import embedded
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
 
@@ -55,14 +56,11 @@ DUTIES_S: Final = 5.0
 """How often letters are looked for, and what else is due about personal data."""
 TIDY_S: Final = 3_600.0
 """How often what is past its use is removed."""
+TEND_S: Final = 300.0
+"""How often the store makes rollups and seals days."""
 
-STORES: Final[dict[str, Callable[[BackendSettings], Storage]]] = {
-    "embedded": lambda settings: EmbeddedStore(
-        settings.data_dir / "accounts",
-        open_accounts=settings.store.open_accounts,
-        memory_mb=settings.store.memory_mb,
-    ),
-}
+STORES: Final[dict[str, Callable[[BackendSettings, Clock], Storage]]] = {"embedded": embedded}
+"""Each raises `BadKey` and `OSError`."""
 
 
 def run(settings: BackendSettings) -> None:
@@ -88,7 +86,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         database = _database(settings)
         closing.push_async_callback(database.close)
         await _prepare(database, settings, now=clock())
-        store = STORES[settings.store.engine](settings)
+        store = _store(settings, clock)
         closing.push_async_callback(store.close)
         meters = Meters()
         public_url = settings.public_url or url
@@ -110,6 +108,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
             jobs = [
                 tasks.create_task(every(TICK_S, "tick", lambda: engine.tick(now=clock())), name="tick"),
                 tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(services, clock())), name="tidy"),
+                tasks.create_task(every(TEND_S, "tend", lambda: store.tend(now=clock())), name="tend"),
                 tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
@@ -160,6 +159,15 @@ async def _prepare(database: Database, settings: BackendSettings, *, now: dateti
     await database.migrate()
     async with database.begin() as session:
         await processors.register_this_machine(session, now=now)
+
+
+def _store(settings: BackendSettings, clock: Clock) -> Storage:
+    if settings.store.master_key is None:
+        log.warning("store.master_key_beside_the_data", advice="store.master_key_file on another disk")
+    try:
+        return STORES[settings.store.engine](settings, clock)
+    except (BadKey, OSError) as error:
+        raise Misconfigured(f"store: {error}") from error
 
 
 def _database(settings: BackendSettings) -> Database:
