@@ -17,9 +17,9 @@ from uuid import UUID
 from backend.ids import AccountId, SiteId
 from backend.store.influx import names, tiers
 from backend.store.influx.client import Client
-from backend.store.influx.lineprotocol import microseconds, text
 from backend.store.influx.queries import LAST_US, Column, Select, Tags
 from backend.store.influx.schema import HOUR_US
+from backend.store.influx.times import microseconds
 
 _SLOTS: Final = 128
 """Ids are spread over so many series, so that looking for one reads few of the others."""
@@ -100,7 +100,7 @@ class Batches:
 
     def _touch(self, hours_us: Iterable[int]) -> str:
         numbers = " ".join(str(hour_us // HOUR_US) for hour_us in sorted(hours_us))
-        return f'hours={text(numbers)},writer="{self.writer}"'
+        return f'hours={names.text(numbers)},writer="{self.writer}"'
 
 
 def _decoded(hours: str) -> tuple[int, ...]:

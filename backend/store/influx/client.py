@@ -19,10 +19,10 @@ import aiohttp
 import structlog
 
 from backend.store.influx.errors import AnswerTooLarge, BadAnswer, Refused, StoreMisconfigured, StoreUnavailable
-from backend.store.influx.lineprotocol import moment
 from backend.store.influx.names import name
 from backend.store.influx.queries import Delete, Question
 from backend.store.influx.settings import InfluxSettings
+from backend.store.influx.times import moment
 
 _WAITS_S: Final = (0.2, 0.8)
 """Before the second and the third try; the agent waits out whatever lasts longer."""

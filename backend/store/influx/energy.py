@@ -12,10 +12,10 @@ import numpy as np
 from agent.wire import MachineId
 from backend.ids import AccountId, SiteId
 from backend.store.influx.client import Client
-from backend.store.influx.lineprotocol import moment
 from backend.store.influx.plan import Data, Run, coarsest, runs
 from backend.store.influx.queries import Column, Select, Tags
 from backend.store.influx.rollup import ENERGY, GAP_US, Step, energy_mwh, spans_us
+from backend.store.influx.times import moment
 from backend.store.protocol import Energy
 
 _MWH_IN_KWH: Final = 1_000_000

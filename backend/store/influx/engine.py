@@ -14,13 +14,14 @@ from backend.store.influx.batches import Batches, Touch
 from backend.store.influx.client import Client
 from backend.store.influx.energy import EnergyQuestion
 from backend.store.influx.export import Export
-from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.newest import Newest
 from backend.store.influx.places import Places
 from backend.store.influx.retention import Retention
 from backend.store.influx.roller import Roller
+from backend.store.influx.schema import DAY_US
 from backend.store.influx.settings import InfluxSettings
 from backend.store.influx.stale import Stale
+from backend.store.influx.times import microseconds
 from backend.store.influx.watch import Watch
 from backend.store.influx.windows import Windows
 from backend.store.influx.writing import Writer
@@ -275,6 +276,7 @@ class InfluxStore:
             rolled=self._places.rolled(rolled),
             rolled_from_us=microseconds(now - rolled.window),
             stale_hours_us=list(await self._stale.hours(account)) if with_rollups else (),
+            end_us=microseconds(now) + DAY_US,
         )
 
     def _on_touch(self, account: AccountId, touch: Touch | None) -> None:

@@ -15,12 +15,12 @@ from backend.ids import AccountId
 from backend.store.influx import names
 from backend.store.influx.client import Client
 from backend.store.influx.facts import day_us
-from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.past import Tally, count
 from backend.store.influx.queries import FIRST_US, LAST_US, Column, Delete, Select, Tag, Tags
 from backend.store.influx.rollup import ENERGY, FIELDS_OF_TOTAL, GONE, MEAN_SCALE, METRIC_NAMES
 from backend.store.influx.schema import DAY_US, HOUR_US, Measurement
 from backend.store.influx.tiers import Grain
+from backend.store.influx.times import microseconds
 from backend.store.protocol import Part
 
 _DAYS_AT_ONCE: Final = 10

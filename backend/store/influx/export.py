@@ -13,10 +13,10 @@ from backend.store.influx import rows
 from backend.store.influx.client import Client
 from backend.store.influx.exchange import File
 from backend.store.influx.facts import day_us
-from backend.store.influx.lineprotocol import moment
 from backend.store.influx.past import count
 from backend.store.influx.queries import LAST_US, Column, Select
 from backend.store.influx.schema import DAY_US
+from backend.store.influx.times import moment
 from backend.store.protocol import ExportPart, Format
 
 _MACHINES_AT_ONCE: Final = 20

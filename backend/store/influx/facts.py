@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from agent.wire import Pool, Reading
+from backend.store.influx import names
 from backend.store.influx.schema import DAY_US
 
 _WORDS: Final = ("make", "model", "firmware", "driver", "power_mode")
@@ -80,10 +81,9 @@ def decode(text: str, liveness_of_pools: int | None) -> dict[str, Any]:
 
 def line(key: Key, content: Content) -> str:
     """Facts as a line, at the start of their day."""
-    value = encode(content).replace("\\", "\\\\").replace('"', '\\"')
     return (
         f"facts,account={key.account},digest={key.digest},machine={key.machine},site={key.site} "
-        f'json="{value}" {key.day_us}'
+        f"json={names.text(encode(content))} {key.day_us}"
     )
 
 

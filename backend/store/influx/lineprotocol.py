@@ -7,7 +7,7 @@ Synchronous and pure; call it from a worker thread. Times are whole microseconds
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from agent.wire import Batch, Board, Reading, State
@@ -24,9 +24,8 @@ from backend.store.influx.schema import (
     STATES,
     WHOLE,
 )
+from backend.store.influx.times import microseconds
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _TEMP: Final = 10 ** DERIVED_DECIMALS["chip_temp_c"]
 
 
@@ -46,22 +45,6 @@ _OF_STATE: Final[dict[State, str]] = {
     + ",".join(f"is_{other.value}={int(other is state)}i" for other in STATES)
     for state in STATES
 }
-
-
-def microseconds(time: datetime) -> int:
-    """Whole microseconds since 1970."""
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def moment(time_us: int) -> datetime:
-    """The time that many microseconds after 1970."""
-    return _EPOCH + timedelta(microseconds=time_us)
-
-
-def text(value: str) -> str:
-    """A string field's value."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def render(

@@ -43,6 +43,12 @@ def tag(name: str) -> str:
     return quote(name, safe="", errors="surrogatepass")
 
 
+def text(value: str) -> str:
+    """The value of a string field in line protocol."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def name(value: str) -> str:
     """The name behind a tag value."""
     return unquote(value, errors="surrogatepass")

@@ -15,8 +15,8 @@ from agent.wire import MachineId, Reading
 from backend.ids import AccountId, SiteId
 from backend.store.influx import rows
 from backend.store.influx.client import Client
-from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.queries import LAST_US
+from backend.store.influx.times import microseconds
 from backend.store.protocol import Latest
 
 

@@ -10,11 +10,11 @@ from backend.ids import AccountId
 from backend.store.influx import names
 from backend.store.influx.client import Client
 from backend.store.influx.facts import day_us
-from backend.store.influx.lineprotocol import microseconds, moment, text
 from backend.store.influx.queries import FIRST_US, LAST_US, Column, Delete, Select, Tag, Tags
 from backend.store.influx.rollup import FIELDS_OF_ROLLUP, FIELDS_OF_TOTAL
 from backend.store.influx.schema import BOARD_FIELDS, DAY_US, HOUR_US, MACHINE_FIELDS, METRIC_DECIMALS, Measurement
 from backend.store.influx.tiers import Grain
+from backend.store.influx.times import microseconds, moment
 from backend.store.protocol import DataClass, Hold, Removed
 
 COUNTED: Final[dict[Grain, tuple[Measurement, str]]] = {
@@ -189,7 +189,7 @@ def _tagged(tags: Sequence[Tag], values: dict[str, str]) -> str:
 
 def _fields(fields: Sequence[str], values: Sequence[Any]) -> str:
     return ",".join(
-        f"{field}={text(value) if isinstance(value, str) else f'{value}i'}"
+        f"{field}={names.text(value) if isinstance(value, str) else f'{value}i'}"
         for field, value in zip(fields, values, strict=True)
         if value is not None
     )

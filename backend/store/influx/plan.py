@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
-from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.rollup import STEPS_US, Step
 from backend.store.influx.schema import HOUR_US
-from backend.store.influx.series import PARTS, TOTALS, Segment, Source, first_step_us, step_us
+from backend.store.influx.series import PARTS, TOTALS, Segment, first_step_us, step_us
+from backend.store.influx.times import microseconds
 from backend.store.metrics import METRICS
 from backend.store.protocol import SeriesQuery
+
+_ROWS_AT_ONCE: Final = 288
+"""Rollups of each machine that are put together at once: a day of 5 minutes, twelve days of hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class Data:
     rolled: Mapping[Step, tuple[str, ...]]
     rolled_from_us: int
     stale_hours_us: Collection[int]
+    end_us: int  # there is nothing from then on
 
 
 def grain(query: SeriesQuery) -> Step | None:
@@ -51,9 +56,14 @@ def segments(query: SeriesQuery, data: Data) -> Iterator[Segment]:
     for run in runs(start_us, end_us, length, data):
         if run.is_of_points:
             yield from _clipped(Segment("points", data.raw, run.start_us, run.end_us), data.raw_from_us)
+        elif has_totals:
+            yield from _clipped(Segment("totals", data.rolled[step], run.start_us, run.end_us), data.rolled_from_us)
         else:
-            of: Source = "totals" if has_totals else "rollups"
-            yield from _clipped(Segment(of, data.rolled[step], run.start_us, run.end_us), data.rolled_from_us)
+            piece_us = max(_ROWS_AT_ONCE * STEPS_US[step] // length, 1) * length
+            first_us = max(run.start_us, data.rolled_from_us)
+            for from_us in range(first_us // length * length, min(run.end_us, data.end_us), piece_us):
+                to_us = min(from_us + piece_us, run.end_us)
+                yield Segment("rollups", data.rolled[step], max(from_us, first_us), to_us)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from backend.store.influx import tiers
 from backend.store.influx.batches import Batches
 from backend.store.influx.client import Client
 from backend.store.influx.erasing import Erasure
-from backend.store.influx.lineprotocol import microseconds, moment
 from backend.store.influx.past import Past, Tally, count
 from backend.store.influx.places import Places
 from backend.store.influx.queries import Delete
 from backend.store.influx.tiers import GRAINS
+from backend.store.influx.times import microseconds, moment
 from backend.store.influx.windows import Windows
 from backend.store.protocol import DEFAULT_WINDOWS, DataClass, Hold, Part, Removed
 

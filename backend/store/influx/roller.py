@@ -14,11 +14,11 @@ from agent.wire import MachineId
 from backend.ids import AccountId
 from backend.store.influx import names, rollup
 from backend.store.influx.client import Client, Table
-from backend.store.influx.lineprotocol import microseconds, moment
 from backend.store.influx.queries import Column, Select, Tags
 from backend.store.influx.rollup import GAP_US, METRIC_NAMES, STEPS_US, Key, Step, Totals
 from backend.store.influx.schema import HOUR_US
 from backend.store.influx.stale import Stale, Touched
+from backend.store.influx.times import microseconds, moment
 
 _GRACE_US: Final = 120_000_000
 """After an hour's end, for the last polls to come."""
@@ -45,8 +45,8 @@ class Roller:
         raw: Sequence[str],
         raw_window: timedelta,
         into: Mapping[Step, str],
-    ) -> int:
-        """Make the rollups that are due; how many hours'. Safe to stop anywhere and to do twice at once.
+    ) -> None:
+        """Make the rollups that are due. Safe to stop anywhere and to do twice at once.
 
         An hour that the raw window has begun to leave stays as it was made: what is gone cannot be counted again.
         """
@@ -57,14 +57,13 @@ class Roller:
             if _is_due(hour_us, touched, now_us)
         }
         if not hours:
-            return 0
+            return
         oldest_us = microseconds(now - raw_window)
         for hour_us in sorted(hours):
             if hour_us >= oldest_us:
                 await self._roll_hour(account, hour_us, raw, into)
         await self._stale.rolled(account, hours)
         log.info("influx.rolled", account=account, hours=len(hours), oldest=moment(min(hours)).isoformat())
-        return len(hours)
 
     async def _roll_hour(self, account: AccountId, hour_us: int, raw: Sequence[str], into: Mapping[Step, str]) -> None:
         machines = await self._machines(account, hour_us, raw)

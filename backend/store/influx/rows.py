@@ -10,7 +10,6 @@ from agent.wire import Board, MachineId, Reading
 from backend.ids import AccountId, SiteId
 from backend.store.influx import facts
 from backend.store.influx.client import Table
-from backend.store.influx.lineprotocol import moment
 from backend.store.influx.queries import Column, Select, Tag, Tags
 from backend.store.influx.schema import (
     BOARD_DECIMALS,
@@ -25,6 +24,7 @@ from backend.store.influx.schema import (
     WHOLE,
     Measurement,
 )
+from backend.store.influx.times import moment
 
 MACHINE_COLUMNS: Final = tuple(Column(name) for name in MACHINE_FIELDS)
 BOARD_COLUMNS: Final = tuple(Column(name) for name in BOARD_FIELDS)

@@ -17,10 +17,10 @@ from agent.wire import MachineId
 from backend.ids import AccountId
 from backend.store.influx.client import Client, Table
 from backend.store.influx.errors import AnswerTooLarge
-from backend.store.influx.lineprotocol import microseconds, moment
 from backend.store.influx.queries import Across, Column, Function, Select, Tags
 from backend.store.influx.rollup import GONE, MEAN_SCALE, MOVED
 from backend.store.influx.schema import METRIC_DECIMALS, Measurement
+from backend.store.influx.times import microseconds, moment
 from backend.store.protocol import Aggregate, Series, SeriesQuery, TooManyPoints
 
 _BYTES_A_POINT: Final = 100

@@ -15,8 +15,8 @@ from backend.ids import AccountId
 from backend.store.influx import names, tiers
 from backend.store.influx.batches import Batches
 from backend.store.influx.client import Client
-from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.queries import FIRST_US, LAST_US, Column, Select
+from backend.store.influx.times import microseconds
 from backend.store.influx.watch import MARGIN_US
 
 _OLDEST_TOUCH: Final = timedelta(days=tiers.BATCHES_DAYS)
@@ -55,16 +55,9 @@ class Stale:
         self._bucket = tiers.accounts_bucket(prefix)
         self._clock = clock
         self._known: dict[AccountId, _Known] = {}
-        self._accounts: set[AccountId] = set()
-
-    @property
-    def accounts(self) -> frozenset[AccountId]:
-        """Those that were written to or asked about."""
-        return frozenset(self._accounts)
 
     def touch(self, account: AccountId, hours_us: Iterable[int], at_us: int) -> None:
         """These hours hold something that their rollups do not."""
-        self._accounts.add(account)
         known = self._known.get(account)
         if known is not None:
             known.touch(hours_us, at_us)
@@ -78,7 +71,6 @@ class Stale:
         return await self._load(account)
 
     async def _load(self, account: AccountId) -> dict[int, Touched]:
-        self._accounts.add(account)
         while True:
             known = self._known.setdefault(account, _Known())
             if not known.is_loaded:

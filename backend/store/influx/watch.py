@@ -9,7 +9,7 @@ from typing import Final
 
 from backend.ids import AccountId
 from backend.store.influx.batches import Batches, Touch
-from backend.store.influx.lineprotocol import microseconds
+from backend.store.influx.times import microseconds
 
 MARGIN_US: Final = 600_000_000
 """How much two processes' clocks may differ, and a touch be late."""

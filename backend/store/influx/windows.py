@@ -9,9 +9,9 @@ from typing import Final
 from backend.ids import AccountId
 from backend.store.influx import names, tiers
 from backend.store.influx.client import Client
-from backend.store.influx.lineprotocol import microseconds, moment
 from backend.store.influx.queries import FIRST_US, LAST_US, Column, Delete, Select, Tags
 from backend.store.influx.tiers import Decision, Kept
+from backend.store.influx.times import microseconds, moment
 from backend.store.protocol import DEFAULT_WINDOWS, DataClass
 
 _TRUSTED: Final = timedelta(minutes=1)

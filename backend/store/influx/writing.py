@@ -18,9 +18,9 @@ from backend.ids import AccountId, SiteId
 from backend.store.influx import facts, lineprotocol, names
 from backend.store.influx.batches import Batches
 from backend.store.influx.client import Client
-from backend.store.influx.lineprotocol import microseconds
 from backend.store.influx.rollup import GAP_US
 from backend.store.influx.schema import HOUR_US
+from backend.store.influx.times import microseconds
 
 _FACTS_REMEMBERED: Final = 200_000
 
