@@ -17,6 +17,9 @@ COMMANDS = {
     "seal": "backend.commands.staff:seal",
     "audit": "backend.commands.audit:audit",
     "processor": "backend.commands.privacy:processor",
+    "policy": "backend.commands.privacy:policy",
+    "promote": "backend.commands.privacy:promote",
+    "hold": "backend.commands.privacy:hold",
     "retention": "backend.commands.retention:retention",
     "warnings": "backend.commands.warnings:warnings",
 }

@@ -13,12 +13,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel
+from sqlalchemy import select
 
 from agent import wire
 from backend.api import bodies
 from backend.api.problems import Problem
 from backend.api.route import Call, Query
 from backend.api.services import Services
+from backend.privacy import purposes
+from backend.registry.tables import Account
 
 OLDEST: Final = timedelta(days=30)
 """Backlog beyond it is refused. Who remembers batch ids remembers them for longer than this."""
@@ -65,11 +68,25 @@ async def _take(call: Call[Query], limit: int, patience_s: float) -> BatchReply:
         raise Problem(422, "the batch is not of the site that this token is for", kind="wrong-site")
     if batch.aggregates:
         raise Problem(422, "totals are part of the contract, and not kept here yet", kind="aggregates-not-stored")
+    await _check_region(call, batch)
     _check_times(batch, now)
     stored = await call.services.store.write(call.account, batch, now=now)
     await call.services.judge.judge(call.account, call.site, batch, now=now)
     _count(call.services, batch, stored=stored, took_s=time.perf_counter() - started_s)
     return BatchReply(stored=stored, readings=len(batch.readings))
+
+
+async def _check_region(call: Call[Query], batch: wire.Batch) -> None:
+    """Readings of single machines stay in the account's region, unless its owner agreed that they leave it."""
+    if not batch.readings:
+        return
+    async with call.services.database.read() as session:
+        region = await session.scalar(select(Account.region).where(Account.id == call.account))
+        if region == call.services.settings.region:
+            return
+        if await purposes.account_agrees(session, call.account, purposes.CROSS_BORDER):
+            return
+    raise Problem(403, "the account's data stays in its region: send totals of the site only", kind="aggregates-only")
 
 
 def _decode(data: bytes, encoding: str, limit: int) -> wire.Batch:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import oversight
+from backend.api import consents, oversight, policies, retention, support
 from backend.api.oversight import DigestsReply, LogQuery, LogReply, ProcessorsReply, SignRequest
-from backend.api.route import Route
+from backend.api.route import HTML, Route
 from backend.api.rows import get, post
 
 
 def privacy_routes() -> tuple[Route[Any], ...]:
     """The rows."""
-    return (*_oversight(),)
+    return (*_oversight(), *_choices(), *_kept())
 
 
 def _oversight() -> tuple[Route[Any], ...]:
@@ -35,4 +35,57 @@ def _oversight() -> tuple[Route[Any], ...]:
             "Who handles data for us",
             ProcessorsReply,
         ),
+    )
+
+
+def _choices() -> tuple[Route[Any], ...]:
+    return (
+        get("/v1/policy", policies.current, "public", "The privacy policy", policies.PolicyReply),
+        get("/v1/consents", consents.listed, "privacy", "What your data is used for", consents.PurposesReply),
+        post("/v1/consents", consents.say, "privacy", "Agree, take it back, object", consents.ConsentRequest),
+        Route(
+            method="GET",
+            path="/v1/unsubscribe",
+            handler=consents.ask,
+            access="public",
+            summary="A button that ends promotion",
+            query=consents.TokenQuery,
+            media_type=HTML,
+        ),
+        Route(
+            method="POST",
+            path="/v1/unsubscribe",
+            handler=consents.unsubscribe,
+            access="public",
+            summary="End promotion, without logging in (RFC 8058)",
+            query=consents.TokenQuery,
+            media_type="text/plain",
+            problems=(404,),
+        ),
+    )
+
+
+def _kept() -> tuple[Route[Any], ...]:
+    return (
+        post(
+            "/v1/support",
+            support.send_bundle,
+            "agent",
+            "Send a support bundle, once by its id; Content-Encoding gzip, zstd or none",
+            support.BundleRequest,
+            support.BundleReply,
+            201,
+            (400,),
+        ),
+        post(
+            "/v1/feedback",
+            support.give_feedback,
+            "privacy",
+            "Say what you think",
+            support.FeedbackRequest,
+            support.FeedbackReply,
+            201,
+        ),
+        get("/v1/retention", retention.listed, "privacy", "How long your data is kept", retention.RetentionReply),
+        post("/v1/retention", retention.choose, "own", "Keep a class longer or shorter", retention.WindowRequest),
     )

@@ -69,6 +69,7 @@ PUBLIC = {
     "POST /v1/enroll", "POST /v1/register", "POST /v1/register/email", "POST /v1/register/phone", "POST /v1/guardian",
     "POST /v1/invitations/accept", "POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login",
     "GET /healthz", "GET /metrics", "GET /v1/openapi.json", "GET /", "GET /confirm", "GET /v1/processors",
+    "GET /v1/policy", "GET /v1/unsubscribe", "POST /v1/unsubscribe",
 }  # fmt: skip
 TABLE = {f"{route.method} {route.path}": route for route in (*routes(Limits()), *PAGES)}
 DECIDED = [name for name in TABLE if name in ALLOWED or name in PUBLIC or name.startswith("GET /static/")]
