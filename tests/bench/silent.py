@@ -38,7 +38,7 @@ async def _measure() -> dict[str, float]:
     faults = _FAULTS.format(percent=100 * _SILENT, at_s=well_s)
     async with site(_MACHINES, _INTERVAL_S, base="127.95.0.1", faults=faults) as running:
         began_s = asyncio.get_running_loop().time()
-        await found(running, _MACHINES)
+        _, machines = await found(running)
         before = set(running.sink.rounds)
         waited_s = asyncio.get_running_loop().time() - began_s
         await asyncio.sleep(max(0.0, well_s - waited_s) + (_ROUNDS + 2) * _INTERVAL_S)
@@ -47,9 +47,9 @@ async def _measure() -> dict[str, float]:
     well, ill = [], []
     for read in rounds:
         times = [read_ms for read_ms in read.values() if read_ms is not None]
-        if len(times) == _MACHINES:
+        if len(times) == machines:
             well += times
-        elif len(read) == _MACHINES == len(times) + silent:  # whole, and all the silent ones are
+        elif len(read) == machines == len(times) + silent:  # whole, and all the silent ones are
             ill += times
     return _shown(well, ill)
 
