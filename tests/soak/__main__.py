@@ -1,6 +1,7 @@
-"""A farm of SOAK_MACHINES (10,000), each asked every SOAK_INTERVAL_S (60), for SOAK_MINUTES (30): figures, and a plot.
+"""A farm of SOAK_MACHINES (10,000), each asked every SOAK_INTERVAL_S (60), for SOAK_MINUTES (30): its figures.
 
-The plot goes to docs/soak.svg."""
+The plot of memory, descriptors and CPU goes to docs/soak.svg.
+"""
 
 from __future__ import annotations
 
