@@ -1,4 +1,4 @@
-"""Rules about what does not come: `agent_silent`, by our own clock.
+"""Rules of a site itself: `agent_silent`, about what does not come, by our own clock; the others with each batch.
 
 A site is silent from its last batch on, but never for longer than we have been listening: after an outage of our own
 nobody was silent, we were deaf. A site that never sent anything raises nothing.
@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agent.wire import Batch
 from backend.ids import AccountId, SiteId
 from backend.registry.tables import Listening, RuleOverride, RuleState, Site, SiteWatch
 from backend.warnings.catalogue import Catalogue, Rule
@@ -23,6 +24,9 @@ from backend.warnings.step import Change, Seen, State, from_json, step, to_json
 
 DEAF_AFTER: Final = timedelta(minutes=2)
 """Without a tick of any backend for so long we did not listen: stopped, suspended, or stuck. A restart is shorter."""
+
+SILENCE: Final = "silent_s"
+"""The field that needs no batch."""
 
 _WRITE_EVERY: Final = timedelta(seconds=30)
 
@@ -50,7 +54,7 @@ async def quiet_sites(
     """The sites that may have been silent for long enough, and are not known to be so."""
     found: set[tuple[AccountId, SiteId]] = set()
     for rule in catalogue:
-        if rule.scope != "site":
+        if rule.field != SILENCE:
             continue
         known = select(RuleState.site_id).where(
             RuleState.site_id == Site.id, RuleState.machine == "", RuleState.rule == rule.name
@@ -97,7 +101,7 @@ def judge_silence(rulebook: Rulebook, heard_at: datetime, known: Mapping[str, An
     result = SiteJudgement({}, [])
     silence_s = max(0.0, (now - heard_at).total_seconds())
     for rule in rulebook.of_site():
-        if rule.name in known:
+        if rule.name in known or rule.field != SILENCE:
             continue
         begun, first = step(rule, State(), Seen(silence_s), heard_at)
         state, second = step(rule, begun, Seen(silence_s), now)
@@ -107,18 +111,38 @@ def judge_silence(rulebook: Rulebook, heard_at: datetime, known: Mapping[str, An
     return result
 
 
-def judge_batch(rulebook: Rulebook, known: Mapping[str, tuple[Any, datetime]], *, now: datetime) -> SiteJudgement:
-    """The site's rules when a batch came. `known`: rule → its state as stored, and when that was."""
+def judge_batch(
+    rulebook: Rulebook,
+    known: Mapping[str, tuple[Any, datetime]],
+    values: Mapping[str, float | None],
+    covers: timedelta,
+    *,
+    now: datetime,
+) -> SiteJudgement:
+    """The site's rules when a batch came. `known`: rule → its state as stored, and when that was. `values`: what the
+    batch says of the site's fields."""
     result = SiteJudgement({}, [])
     rules = {rule.name: rule for rule in rulebook.of_site()}
-    for name, (stored, at) in known.items():
-        rule = rules.get(name)
-        if rule is None:
-            result.states["", name] = None
-            result.events.append(Event("", name, Change.RESOLVED, now, resolution="switched_off"))
+    for name in known.keys() - rules.keys():
+        result.states["", name] = None
+        result.events.append(Event("", name, Change.RESOLVED, now, resolution="switched_off"))
+    for rule in rules.values():
+        value = values.get(rule.field)
+        if rule.name not in known and (value is None or not rule.is_bad(value, rule.limits[0])):
             continue
-        state, transition = step(rule, from_json(rule, stored, at=at), Seen(0.0), now)
-        result.states["", name] = to_json(rule, state)
+        stored, at = known.get(rule.name, (None, None))
+        before = from_json(rule, stored, at=at) if stored else State()
+        state, transition = step(rule, before, Seen(value, covers=covers), now)
+        result.states["", rule.name] = to_json(rule, state)
         if transition:
             result.events.append(event_of(rule, transition))
     return result
+
+
+def values_of(batch: Batch, *, now: datetime) -> dict[str, float | None]:
+    """What a batch says of its site, by field."""
+    return {
+        SILENCE: 0.0,
+        "backlog_s": batch.backlog_s,
+        "clock_error_s": abs((now - batch.sent_at).total_seconds()),
+    }

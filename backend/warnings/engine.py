@@ -94,7 +94,7 @@ class Engine:
                     ledger = await ledger_of(session, watch, self._catalogue, self._settings)
                 unsent_since = batch.sent_at - timedelta(seconds=batch.backlog_s)
                 judgement = ledger.judge(batch.readings, unsent_since=unsent_since)
-                events = await self._heard(session, row, ledger.rulebook, now) + judgement.events
+                events = await self._heard(session, row, ledger.rulebook, batch, judgement, now) + judgement.events
                 await save_states(session, account, site, judgement.states, now=now)
                 await save_episodes(session, account, site, judgement.episodes)
                 _remember(watch, judgement, batch, now)
@@ -126,10 +126,19 @@ class Engine:
                 await judged.forget_old(session, now=now)
             self._forgot_at = now
 
-    async def _heard(self, session: AsyncSession, site: Site, rulebook: Rulebook, now: datetime) -> list[Event]:
-        """A batch came: whatever the site's silence raised can clear."""
+    async def _heard(
+        self,
+        session: AsyncSession,
+        site: Site,
+        rulebook: Rulebook,
+        batch: Batch,
+        judgement: Judgement,
+        now: datetime,
+    ) -> list[Event]:
+        """A batch came: whatever the site's silence raised can clear, and its agent says how it is."""
         known = await _site_states(session, site.id)
-        result = absence.judge_batch(rulebook, known, now=now)
+        values = absence.values_of(batch, now=now)
+        result = absence.judge_batch(rulebook, known, values, judgement.covers, now=now)
         await save_states(session, AccountId(site.account_id), SiteId(site.id), result.states, now=now)
         return result.events
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from agent.wire import Reading, State
+from agent.wire import Board, Reading, State
+from backend.warnings.nominal import efficiency_of, fault_severity
 
 Field = Callable[[Reading], float | None]
 
-SITE_FIELDS: Final = frozenset({"silent_s"})
-"""What the engine itself knows of a site. `silent_s`: seconds since a batch came from its agent."""
+SITE_FIELDS: Final = frozenset({"silent_s", "backlog_s", "clock_error_s"})
+"""What is known of a site. `silent_s`: seconds since a batch came from its agent, the one thing that is known without a
+batch. Of each batch: `backlog_s`, the age of the oldest reading still unsent, and `clock_error_s`, how far its agent's
+clock is from ours."""
 
 _AS_THEY_ARE: Final = (
     "read_ms",
@@ -56,6 +59,18 @@ def mines(reading: Reading) -> float | None:
     return float(meant)
 
 
+def stopped(reading: Reading) -> float:
+    """1 for a machine that its owner stopped; 0 for one that is meant to mine or does not say."""
+    return float(reading.is_meant_to_mine is False)
+
+
+def hashes(reading: Reading) -> float | None:
+    """1 for a machine that makes hashes, 0 for one that makes none."""
+    if reading.hashrate_ths is not None:
+        return float(reading.hashrate_ths > 0)
+    return 1.0 if reading.state is State.HASHING else None
+
+
 def hashrate_percent(reading: Reading) -> float | None:
     """Of what is expected."""
     if reading.hashrate_ths is None or not reading.expected_ths:
@@ -83,12 +98,61 @@ def chips_working_percent(reading: Reading) -> float | None:
     return min(parts, default=None)
 
 
+def boards_missing(reading: Reading) -> float | None:
+    """How many boards do not answer: of those that the machine lists, and of places left out between them.
+
+    A board answers when it has chips that work or makes hashes. Missing when no board says either, and when nothing but
+    hashrates is known of a machine that makes no hashes.
+    """
+    boards = reading.boards or ()
+    answers = [answer for board in boards if (answer := _answers(board)) is not None]
+    if not answers or (not any(answers) and all(board.chips_working is None for board in boards)):
+        return None
+    places = max(len(boards), 1 + max(board.index for board in boards))
+    return float(places - sum(answers))
+
+
+def _answers(board: Board) -> bool | None:
+    if board.hashrate_ths or board.chips_working:
+        return True
+    return None if board.hashrate_ths is None and board.chips_working is None else False
+
+
 def pools_alive(reading: Reading) -> float | None:
     """How many configured pools are alive; missing unless the machine says it of all of them."""
     alive = [pool.alive for pool in reading.pools or ()]
     if not alive or None in alive:
         return None
     return float(sum(map(bool, alive)))
+
+
+def efficiency_percent(reading: Reading) -> float | None:
+    """J/TH, of what the model has by its data sheet; missing in a power mode that is not the normal one."""
+    nominal = _nominal(reading)
+    if nominal is None or reading.power_w is None or not reading.hashrate_ths:
+        return None
+    return 100 * reading.power_w / reading.hashrate_ths / nominal
+
+
+def power_percent(reading: Reading) -> float | None:
+    """Of the power that the model takes for the hashrate that is expected."""
+    nominal = _nominal(reading)
+    if nominal is None or reading.power_w is None or not reading.expected_ths:
+        return None
+    return 100 * reading.power_w / (nominal * reading.expected_ths)
+
+
+def _nominal(reading: Reading) -> float | None:
+    if reading.power_mode is not None and reading.power_mode.lower() != "normal":
+        return None
+    return efficiency_of(reading.make, reading.model)
+
+
+def fault_level(reading: Reading) -> float | None:
+    """The worst of the catalogued fault codes: 1 info, 2 warning, 3 critical; 0 for none."""
+    if reading.fault_codes is None:
+        return None
+    return float(max((fault_severity(code) for code in reading.fault_codes), default=0))
 
 
 def _answered(field: Field) -> Field:
@@ -103,7 +167,20 @@ FIELDS: Final[Mapping[str, Field]] = {
     **{name: _answered(_plain(name)) for name in _AS_THEY_ARE},
     **{
         field.__name__: _answered(field)
-        for field in (mines, hashrate_percent, fan_slowest_rpm, fan_fastest_rpm, chips_working_percent, pools_alive)
+        for field in (
+            mines,
+            stopped,
+            hashes,
+            hashrate_percent,
+            fan_slowest_rpm,
+            fan_fastest_rpm,
+            boards_missing,
+            chips_working_percent,
+            pools_alive,
+            efficiency_percent,
+            power_percent,
+            fault_level,
+        )
     },
 }
 """Name → what it reads."""

@@ -176,7 +176,7 @@ class _Play:
         return Reading(
             state=_state(fields),
             expected_ths=machine.expected_ths,
-            boards=_boards(fields),
+            boards=_boards(fields, machine.boards),
             pools=_pools(fields),
             **common,
             **plain,
@@ -275,18 +275,21 @@ def _state(fields: Mapping[str, Value]) -> State:
     return State.HASHING if hashrate is None and meant else State.IDLE
 
 
-def _boards(fields: Mapping[str, Value]) -> tuple[Board, ...] | None:
-    """As many boards as answer; what is said of "the" board is said of the first."""
+def _boards(fields: Mapping[str, Value], expected: int | None) -> tuple[Board, ...] | None:
+    """All boards, those that answer first; what is said of "the" board is said of the first."""
     said: dict[str, Any] = {
         name: fields[name]
         for name in ("chip_temp_c", "board_temp_c", "chips_working", "chips_expected")
         if name in fields
     }
     active = fields.get("boards_active")
-    if not said and active is None:
-        return None
-    count = int(active) if isinstance(active, float) else 1
-    return tuple(Board(index=index, **(said if index == 0 else {})) for index in range(count))
+    if not isinstance(active, float):
+        return (Board(index=0, **said),) if said else None
+    boards = [
+        Board(index=index, **{"chips_working": 1 if index < active else 0, **(said if index == 0 else {})})
+        for index in range(max(int(active), expected or 0))
+    ]
+    return tuple(boards)
 
 
 def _pools(fields: Mapping[str, Value]) -> tuple[Pool, ...] | None:

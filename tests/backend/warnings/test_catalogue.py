@@ -44,9 +44,23 @@ def test_the_shipped_catalogue_has_the_numbers_of_the_specification() -> None:
     } == {
         "machine_offline": [("warning", 1, 300, 120)],
         "machine_not_hashing": [("critical", 0, 300, 180)],
+        "hashrate_low": [("warning", 75, 600, 300)],
+        "board_missing": [("warning", 0, 300, 0)],
+        "chips_missing": [("info", 98, 900, 0)],
         "chip_hot": [("warning", 90, 180, 300), ("critical", 100, 30, 300)],
+        "board_hot": [("warning", 75, 300, 0), ("critical", 80, 300, 0)],
+        "inlet_hot": [("warning", 40, 300, 0), ("critical", 45, 300, 0)],
+        "inlet_cold": [("warning", 5, 300, 0), ("critical", 0, 300, 0)],
         "fan_stopped": [("critical", 0, 120, 60)],
+        "pool_down": [("critical", 0, 180, 0)],
+        "shares_stale": [("warning", 1800, 0, 0)],
+        "pool_changed": [("critical", 0, 0, 0)],
+        "efficiency_low": [("info", 115, 1800, 0)],
+        "power_high": [("warning", 115, 600, 0)],
+        "firmware_fault": [("info", 1, 60, 300), ("warning", 2, 60, 300), ("critical", 3, 60, 300)],
         "agent_silent": [("critical", 0, 300, 0)],
+        "agent_backlog": [("warning", 900, 300, 0)],
+        "clock_skew": [("warning", 60, 300, 0)],
     }
     assert catalogue.holders_of("machine_offline") == {"agent_silent"}
 
