@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import consents, oversight, policies, retention, support
+from backend.api import consents, erasure, oversight, policies, retention, support
 from backend.api.oversight import DigestsReply, LogQuery, LogReply, ProcessorsReply, SignRequest
 from backend.api.route import HTML, Route
 from backend.api.rows import get, post
@@ -12,7 +12,7 @@ from backend.api.rows import get, post
 
 def privacy_routes() -> tuple[Route[Any], ...]:
     """The rows."""
-    return (*_oversight(), *_choices(), *_kept())
+    return (*_oversight(), *_choices(), *_kept(), *_erasure())
 
 
 def _oversight() -> tuple[Route[Any], ...]:
@@ -88,4 +88,20 @@ def _kept() -> tuple[Route[Any], ...]:
         ),
         get("/v1/retention", retention.listed, "privacy", "How long your data is kept", retention.RetentionReply),
         post("/v1/retention", retention.choose, "own", "Keep a class longer or shorter", retention.WindowRequest),
+    )
+
+
+def _erasure() -> tuple[Route[Any], ...]:
+    return (
+        post("/v1/erase", erasure.erase, "own", "Delete readings for good", erasure.EraseRequest, erasure.Receipt),
+        get("/v1/erase", erasure.receipts, "own", "What was deleted", erasure.ReceiptsReply),
+        get("/v1/account/cancel", erasure.before_cancelling, "own", "What stays afterwards", erasure.CancelReply),
+        post(
+            "/v1/account/cancel",
+            erasure.cancel,
+            "own",
+            "Erase the whole account for good",
+            erasure.CancelRequest,
+            erasure.Receipt,
+        ),
     )

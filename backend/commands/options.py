@@ -6,7 +6,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import BackendSettings, Misconfigured, load
+from backend.privacy import audit
 from backend.registry.database import Database
 from backend.registry.errors import RegistryError
 from backend.registry.sealing import NoKey
@@ -64,7 +65,10 @@ def settings_of(config: Path) -> BackendSettings:
 
 
 def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Awaitable[T]]) -> T:
-    """Do it in one transaction of the registry, whose tables are brought up to date first. Raises `Failed`."""
+    """Do it in one transaction of the registry, whose tables are brought up to date first; the audit log says so.
+
+    Raises `Failed`.
+    """
     settings = settings_of(config)
 
     async def run() -> T:
@@ -76,7 +80,10 @@ def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Await
         try:
             await database.migrate()
             async with database.begin() as session:
-                return await work(session, settings)
+                done = await work(session, settings)
+                command = click.get_current_context().command_path.partition(" ")[2]
+                await audit.record(session, actor="command", action=command, now=datetime.now(UTC))
+                return done
         finally:
             await database.close()
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.registry.errors import Invalid, Missing
-from backend.registry.privacy_tables import Choice, Consent
+from backend.registry.privacy_tables import Consent
 from backend.registry.tables import Member
 
 Basis = Literal["contract", "law", "consent", "interest"]
@@ -92,12 +92,6 @@ async def history(session: AsyncSession, member: str) -> Sequence[Consent]:
     return (
         await session.scalars(select(Consent).where(Consent.member_id == member).order_by(Consent.at, Consent.id))
     ).all()
-
-
-async def is_restricted(session: AsyncSession, account: str) -> bool:
-    """Whether the account's data is only kept, and used for nothing."""
-    choice = await session.get(Choice, account)
-    return choice is not None and choice.restricted_at is not None
 
 
 async def _last(session: AsyncSession, member: str, purpose: str) -> Consent | None:

@@ -17,13 +17,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 from backend import ids
 from backend.privacy import audit
 from backend.registry.errors import Invalid, Missing
-from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, PageView, SupportBundle, Window
+from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, SupportBundle, Window
 from backend.registry.tables import Account, OutboxMessage, Warning
 
 DEFAULTS: Final[Mapping[str, int]] = {
     "warnings": 365,
     "notifications": 90,
-    "access_log": 30,
     "support": 30,
     "feedback": 180,
 }
@@ -38,7 +37,6 @@ _Column = InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | Non
 _ENDS: Final[Mapping[str, tuple[Any, _Column]]] = {
     "warnings": (Warning, Warning.resolved_at),
     "notifications": (OutboxMessage, OutboxMessage.created_at),
-    "access_log": (PageView, PageView.at),
     "support": (SupportBundle, SupportBundle.received_at),
     "feedback": (Feedback, Feedback.received_at),
 }

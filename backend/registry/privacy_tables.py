@@ -1,6 +1,6 @@
 """Tables of what is promised about personal data: who saw it, what for, for how long, what people asked for.
 
-`audit_log`, `erasure_receipts` and `disclosures` outlive what they tell of: their account is an id and no reference.
+`audit_log` and `erasure_receipts` outlive what they tell of: their account is an id and no reference.
 """
 
 from __future__ import annotations
@@ -108,65 +108,6 @@ class Consent(Base):
     at: Mapped[datetime]
 
 
-class Choice(Base):
-    """What an account chose; without a row: no sharing, no restriction."""
-
-    __tablename__ = "privacy_choices"
-    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
-    may_share: Mapped[bool]
-    restricted_at: Mapped[datetime | None]
-
-
-class Share(Base):
-    """That an account agrees to share with one recipient for one purpose, as it was shown to it."""
-
-    __tablename__ = "shares"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
-    recipient: Mapped[str] = mapped_column(String(200))
-    contact: Mapped[str] = mapped_column(String(254))
-    purpose: Mapped[str] = mapped_column(String(200))
-    method: Mapped[str] = mapped_column(String(200))
-    kinds: Mapped[str] = mapped_column(String(500))
-    agreed_by: Mapped[str] = mapped_column(String(64))
-    agreed_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
-    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-
-
-class Disclosure(Base):
-    """What was given to an authority, or to the recipient of a share, and who agreed."""
-
-    __tablename__ = "disclosures"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = mapped_column(String(64), index=True)
-    recipient: Mapped[str] = mapped_column(String(200))
-    basis: Mapped[str] = mapped_column(String(500))
-    scope: Mapped[str] = mapped_column(String(500))
-    asked_by: Mapped[str] = mapped_column(String(64))
-    asked_at: Mapped[datetime]
-    approved_by: Mapped[str | None] = mapped_column(String(64))
-    made_at: Mapped[datetime | None]
-
-
-class RightsRequest(Base):
-    """What somebody asked for in the exercise of a right, until it is answered."""
-
-    __tablename__ = "rights_requests"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
-    member_id: Mapped[str | None] = mapped_column(String(64))
-    kind: Mapped[str] = mapped_column(String(16))
-    by: Mapped[str] = mapped_column(String(16))  # session: asked while logged in; mail
-    details: Mapped[str] = mapped_column(Sealed("request"))
-    asked_at: Mapped[datetime]
-    due_at: Mapped[datetime]
-    verified_at: Mapped[datetime | None]
-    reminded_at: Mapped[datetime | None]
-    answered_at: Mapped[datetime | None]
-    answer: Mapped[str | None] = mapped_column(Sealed("answer"))
-
-
 class Receipt(Base):
     """What was deleted, without what it was."""
 
@@ -224,19 +165,6 @@ class Feedback(Base):
     received_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class PageView(Base):
-    """Log data of a page: what policy clause 1.1 names and no more."""
-
-    __tablename__ = "access_log"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
-    at: Mapped[datetime] = mapped_column(index=True)
-    network: Mapped[str] = mapped_column(String(64))  # /24 or /48
-    browser: Mapped[str] = mapped_column(String(32))  # family and major version
-    page: Mapped[str] = mapped_column(String(100))
-    spent_s: Mapped[float | None]
-
-
 class PolicyVersion(Base):
     """The privacy policy as it was published."""
 
@@ -245,27 +173,3 @@ class PolicyVersion(Base):
     published_at: Mapped[datetime]
     changes: Mapped[str] = mapped_column(Text)
     text: Mapped[str] = mapped_column(Text)
-
-
-class Incident(Base):
-    """A security incident, and since when everybody was told."""
-
-    __tablename__ = "incidents"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    began_at: Mapped[datetime]
-    ended_at: Mapped[datetime]
-    recorded_at: Mapped[datetime]
-    summary: Mapped[str] = mapped_column(Text)
-    measures: Mapped[str] = mapped_column(Text)
-    affected: Mapped[int]
-    unreachable: Mapped[int]
-    announcement: Mapped[str | None] = mapped_column(Text)  # public, for who cannot be reached
-
-
-class Cessation(Base):
-    """That the service ended; one row."""
-
-    __tablename__ = "cessation"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    ceased_at: Mapped[datetime]
-    announcement: Mapped[str] = mapped_column(Text)

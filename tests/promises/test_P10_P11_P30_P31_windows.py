@@ -70,7 +70,7 @@ async def test_P30_retention_shows_each_class_its_window_and_the_owner_changes_i
     kept = {one["data_class"]: one["window_days"] for one in found}
     assert kept["telemetry_raw"] == 7
     assert kept["warnings"] == 10
-    assert {"telemetry_rollup", "notifications", "access_log", "support", "feedback"} <= kept.keys()
+    assert {"telemetry_rollup", "notifications", "support", "feedback"} <= kept.keys()
     _, viewer = await service.member(customer, "viewer@north.example")
     assert (await service.post("/v1/retention", viewer, data_class="warnings", days=1)).status == 403
 

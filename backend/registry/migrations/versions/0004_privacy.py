@@ -68,29 +68,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_log_at"), ["at"], unique=False)
 
     op.create_table(
-        "cessation",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("ceased_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("announcement", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_cessation")),
-    )
-    op.create_table(
-        "disclosures",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=False),
-        sa.Column("recipient", sa.String(length=200), nullable=False),
-        sa.Column("basis", sa.String(length=500), nullable=False),
-        sa.Column("scope", sa.String(length=500), nullable=False),
-        sa.Column("asked_by", sa.String(length=64), nullable=False),
-        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("approved_by", sa.String(length=64), nullable=True),
-        sa.Column("made_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_disclosures")),
-    )
-    with op.batch_alter_table("disclosures", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_disclosures_account_id"), ["account_id"], unique=False)
-
-    op.create_table(
         "erasure_receipts",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("account_id", sa.String(length=64), nullable=False),
@@ -102,19 +79,6 @@ def upgrade() -> None:
     with op.batch_alter_table("erasure_receipts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_erasure_receipts_account_id"), ["account_id"], unique=False)
 
-    op.create_table(
-        "incidents",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("summary", sa.Text(), nullable=False),
-        sa.Column("measures", sa.Text(), nullable=False),
-        sa.Column("affected", sa.Integer(), nullable=False),
-        sa.Column("unreachable", sa.Integer(), nullable=False),
-        sa.Column("announcement", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
-    )
     op.create_table(
         "policy_versions",
         sa.Column("version", sa.Integer(), nullable=False),
@@ -136,24 +100,6 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("processors", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_processors_host"), ["host"], unique=False)
-
-    op.create_table(
-        "access_log",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=True),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("network", sa.String(length=64), nullable=False),
-        sa.Column("browser", sa.String(length=32), nullable=False),
-        sa.Column("page", sa.String(length=100), nullable=False),
-        sa.Column("spent_s", sa.Double(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_access_log_account_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_log")),
-    )
-    with op.batch_alter_table("access_log", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_access_log_account_id"), ["account_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_access_log_at"), ["at"], unique=False)
 
     op.create_table(
         "feedback",
@@ -188,16 +134,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_legal_holds_account_id"), ["account_id"], unique=False)
 
     op.create_table(
-        "privacy_choices",
-        sa.Column("account_id", sa.String(length=64), nullable=False),
-        sa.Column("may_share", sa.Boolean(), nullable=False),
-        sa.Column("restricted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_privacy_choices_account_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("account_id", name=op.f("pk_privacy_choices")),
-    )
-    op.create_table(
         "retention_windows",
         sa.Column("account_id", sa.String(length=64), nullable=False),
         sa.Column("data_class", sa.String(length=32), nullable=False),
@@ -207,48 +143,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", "data_class", name=op.f("pk_retention_windows")),
     )
-    op.create_table(
-        "rights_requests",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=True),
-        sa.Column("member_id", sa.String(length=64), nullable=True),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("by", sa.String(length=16), nullable=False),
-        sa.Column("details", sa.String(length=512), nullable=False),
-        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("answer", sa.String(length=512), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_rights_requests_account_id"), ondelete="SET NULL"
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rights_requests")),
-    )
-    with op.batch_alter_table("rights_requests", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_rights_requests_account_id"), ["account_id"], unique=False)
-
-    op.create_table(
-        "shares",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("account_id", sa.String(length=64), nullable=False),
-        sa.Column("recipient", sa.String(length=200), nullable=False),
-        sa.Column("contact", sa.String(length=254), nullable=False),
-        sa.Column("purpose", sa.String(length=200), nullable=False),
-        sa.Column("method", sa.String(length=200), nullable=False),
-        sa.Column("kinds", sa.String(length=500), nullable=False),
-        sa.Column("agreed_by", sa.String(length=64), nullable=False),
-        sa.Column("agreed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("token_hash", sa.String(length=64), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_shares_account_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_shares")),
-        sa.UniqueConstraint("token_hash", name=op.f("uq_shares_token_hash")),
-    )
-    with op.batch_alter_table("shares", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_shares_account_id"), ["account_id"], unique=False)
-
     op.create_table(
         "consents",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -344,16 +238,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_consents_account_id"))
 
     op.drop_table("consents")
-    with op.batch_alter_table("shares", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_shares_account_id"))
-
-    op.drop_table("shares")
-    with op.batch_alter_table("rights_requests", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_rights_requests_account_id"))
-
-    op.drop_table("rights_requests")
     op.drop_table("retention_windows")
-    op.drop_table("privacy_choices")
     with op.batch_alter_table("legal_holds", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_legal_holds_account_id"))
 
@@ -363,26 +248,15 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_feedback_account_id"))
 
     op.drop_table("feedback")
-    with op.batch_alter_table("access_log", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_access_log_at"))
-        batch_op.drop_index(batch_op.f("ix_access_log_account_id"))
-
-    op.drop_table("access_log")
     with op.batch_alter_table("processors", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_processors_host"))
 
     op.drop_table("processors")
     op.drop_table("policy_versions")
-    op.drop_table("incidents")
     with op.batch_alter_table("erasure_receipts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_erasure_receipts_account_id"))
 
     op.drop_table("erasure_receipts")
-    with op.batch_alter_table("disclosures", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_disclosures_account_id"))
-
-    op.drop_table("disclosures")
-    op.drop_table("cessation")
     with op.batch_alter_table("audit_log", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_log_at"))
         batch_op.drop_index(batch_op.f("ix_audit_log_account_id"))
