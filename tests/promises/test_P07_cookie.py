@@ -14,7 +14,7 @@ async def test_no_answer_sets_a_cookie_logged_in_or_not(here: Service) -> None:
     owner = await here.register("a@farm.example")
     for route in (*routes(Limits()), *ROUTES):
         for token in (None, owner.token):
-            options = {} if route.body is None else {"json": {}}
+            options: dict[str, dict[str, str]] = {} if route.body is None else {"json": {}}
             if route.path != "/v1/logout":
                 await here.ask(route.method, route.path, token, **options)
     assert len(here.answers) > 80
