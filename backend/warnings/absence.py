@@ -139,10 +139,11 @@ def judge_batch(
     return result
 
 
-def values_of(batch: Batch, *, now: datetime) -> dict[str, float | None]:
+def values_of(batch: Batch, ill_percent: float, *, now: datetime) -> dict[str, float | None]:
     """What a batch says of its site, by field."""
     return {
         SILENCE: 0.0,
+        "ill_percent": ill_percent,
         "backlog_s": batch.backlog_s,
         "clock_error_s": abs((now - batch.sent_at).total_seconds()),
     }

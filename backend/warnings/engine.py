@@ -33,7 +33,7 @@ from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.ledger import Judgement, Ledger
 from backend.warnings.overrides import Numbers, Rulebook, check
-from backend.warnings.past import GAP
+from backend.warnings.past import PREFIX
 from backend.warnings.publish import Publisher, log_events
 from backend.warnings.records import ledger_of, locked, overrides_of, save_episodes, save_states, watch_of
 
@@ -137,7 +137,7 @@ class Engine:
     ) -> list[Event]:
         """A batch came: whatever the site's silence raised can clear, and its agent says how it is."""
         known = await _site_states(session, site.id)
-        values = absence.values_of(batch, now=now)
+        values = absence.values_of(batch, judgement.ill_percent, now=now)
         result = absence.judge_batch(rulebook, known, values, judgement.covers, now=now)
         await save_states(session, AccountId(site.account_id), SiteId(site.id), result.states, now=now)
         return result.events
@@ -180,7 +180,7 @@ async def _site_states(session: AsyncSession, site: str) -> dict[str, tuple[dict
     """Rule → state of the site itself, and when that was written."""
     rows = await session.execute(
         select(RuleState.rule, RuleState.state, RuleState.updated_at).where(
-            RuleState.site_id == site, RuleState.machine == "", RuleState.rule != GAP
+            RuleState.site_id == site, RuleState.machine == "", ~RuleState.rule.startswith(PREFIX)
         )
     )
     return {rule: (state, at) for rule, state, at in rows}

@@ -14,10 +14,10 @@ from backend.warnings.nominal import efficiency_of, fault_severity
 
 Field = Callable[[Reading], float | None]
 
-SITE_FIELDS: Final = frozenset({"silent_s", "backlog_s", "clock_error_s"})
+SITE_FIELDS: Final = frozenset({"silent_s", "ill_percent", "backlog_s", "clock_error_s"})
 """What is known of a site. `silent_s`: seconds since a batch came from its agent, the one thing that is known without a
-batch. Of each batch: `backlog_s`, the age of the oldest reading still unsent, and `clock_error_s`, how far its agent's
-clock is from ours."""
+batch. With each batch: `ill_percent`, the machines with an active warning, of all (0 where there are fewer than 5);
+`backlog_s`, the age of the oldest reading still unsent; `clock_error_s`, how far its agent's clock is from ours."""
 
 _AS_THEY_ARE: Final = (
     "read_ms",

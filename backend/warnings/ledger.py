@@ -18,7 +18,19 @@ from backend.warnings.catalogue import Rule
 from backend.warnings.event import Event, event_of
 from backend.warnings.observe import is_quiet, observe
 from backend.warnings.overrides import Rulebook
-from backend.warnings.past import GAP, PREFIX, Episode, Gap, Late, Past, gap_json, joined, judge_late, past_json
+from backend.warnings.past import (
+    GAP,
+    MACHINES,
+    PREFIX,
+    Episode,
+    Gap,
+    Late,
+    Past,
+    gap_json,
+    joined,
+    judge_late,
+    past_json,
+)
 from backend.warnings.step import Change, Phase, State, step, to_json
 
 FIRST_COVER: Final = timedelta(minutes=5)
@@ -26,6 +38,9 @@ FIRST_COVER: Final = timedelta(minutes=5)
 
 INTERVALS_COVERED: Final = 3
 """A reading speaks for the time since the last one, up to so many intervals; more is a hole, and missing."""
+
+FEWEST: Final = 5
+"""Of fewer machines, a share says nothing of the site."""
 
 _NO_STATES: Final[Mapping[str, State]] = MappingProxyType({})
 _INSTANT: Final = timedelta(microseconds=1)
@@ -52,6 +67,9 @@ class Judgement:
     events: list[Event] = field(default_factory=list)
     episodes: list[Episode] = field(default_factory=list)
     too_old: int = 0  # readings that are history and that no rule saw
+    machines: int = 0  # of the site, as far as is known
+    ill: set[str] = field(default_factory=set)  # of those that were judged
+    ill_percent: float = 0.0  # machines with an active warning, of all; 0 for a site of few
 
     @property
     def covers(self) -> timedelta:
@@ -72,6 +90,7 @@ class Ledger:
         states: Mapping[str, Mapping[str, State]],
         paused: frozenset[str],
         late: Late | None = None,
+        machines: int = 0,
     ) -> None:
         self.version = version
         self.rulebook = rulebook
@@ -82,6 +101,8 @@ class Ledger:
         # Of machines that were judged before this was read, only this is known: nothing newer than `judged_to`.
         self._floor = judged_to - _INSTANT if judged_to else None
         self._tracks = {machine: Track(self._floor, of) for machine, of in states.items()} if self._floor else {}
+        self._machines = machines  # how many there were when this was read; those that are well have no track yet
+        self._ill = {machine for machine, track in self._tracks.items() if _is_ill(track)}
 
     def judge(self, readings: Iterable[Reading], *, unsent_since: datetime | None = None) -> Judgement:
         """What the readings bring about, each in its own time.
@@ -98,7 +119,20 @@ class Ledger:
             if result.judged_to is None or reading.time > result.judged_to:
                 result.interval = _interval(result, reading.time)
                 result.judged_to = reading.time
+        self._count(result)
         return result
+
+    def _count(self, result: Judgement) -> None:
+        """How many machines there are, and how many of those have a warning; only those that were judged are asked."""
+        result.ill = {machine for machine, track in result.tracks.items() if _is_ill(track)}
+        ill = len(self._ill - result.tracks.keys()) + len(result.ill)
+        strangers = len(result.tracks.keys() - self._tracks.keys())
+        result.machines = max(self._machines, len(self._tracks) + strangers)
+        if result.machines < FEWEST:
+            return
+        result.ill_percent = 100 * ill / result.machines
+        if result.machines != self._machines:
+            result.states["", MACHINES] = {"machines": result.machines}
 
     def adopt(self, judgement: Judgement, version: int) -> None:
         """Go on from a judgement that the database holds."""
@@ -107,6 +141,9 @@ class Ledger:
         self._interval = judgement.interval
         self._late = judgement.late
         self._tracks.update(judgement.tracks)
+        self._machines = judgement.machines
+        self._ill -= judgement.tracks.keys()
+        self._ill |= judgement.ill
 
     def _open_gap(self, time: datetime, unsent_since: datetime | None, result: Judgement) -> None:
         """A hole that the agent has readings of: they come late, and begin with what is so now."""
@@ -218,6 +255,10 @@ def _interval(result: Judgement, time: datetime) -> timedelta | None:
         return None
     passed = time - result.judged_to
     return passed if result.interval is None else max(result.interval / 2, min(passed, 2 * result.interval))
+
+
+def _is_ill(track: Track) -> bool:
+    return any(state.phase is Phase.FIRING for state in track.states.values())
 
 
 def _keep(states: dict[str, State], rule: Rule, state: State) -> None:

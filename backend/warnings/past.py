@@ -28,6 +28,9 @@ PREFIX: Final = "~"
 
 GAP: Final = f"{PREFIX}gap"
 
+MACHINES: Final = f"{PREFIX}machines"
+"""Where a site's number of machines is stored, beside its states."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:

@@ -19,7 +19,7 @@ from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.ledger import Ledger
 from backend.warnings.overrides import Numbers, Override, Rulebook
-from backend.warnings.past import GAP, PREFIX, Episode, Late, Past, gap_from_json, past_state
+from backend.warnings.past import GAP, MACHINES, PREFIX, Episode, Late, Past, gap_from_json, past_state
 from backend.warnings.severity import Severity
 from backend.warnings.step import Change, State, from_json
 
@@ -86,7 +86,16 @@ async def ledger_of(
         states=states,
         paused=frozenset(paused),
         late=await _late(session, site, catalogue, stored),
+        machines=await _machines(session, site),
     )
+
+
+async def _machines(session: AsyncSession, site: SiteId) -> int:
+    """How many machines the site had, if that was ever said."""
+    row = await session.scalar(
+        select(RuleState.state).where(RuleState.site_id == site, RuleState.machine == "", RuleState.rule == MACHINES)
+    )
+    return row["machines"] if row else 0
 
 
 async def _late(

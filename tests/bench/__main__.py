@@ -13,6 +13,7 @@ BENCHES = {
     "spool": "tests.bench.spool",
     "pseudonyms": "tests.soak.pseudonyms",
     "store": "tests.bench.store",
+    "warnings": "tests.bench.warnings",
 }
 
 

@@ -58,11 +58,17 @@ def test_the_shipped_catalogue_has_the_numbers_of_the_specification() -> None:
         "efficiency_low": [("info", 115, 1800, 0)],
         "power_high": [("warning", 115, 600, 0)],
         "firmware_fault": [("info", 1, 60, 300), ("warning", 2, 60, 300), ("critical", 3, 60, 300)],
+        "site_degraded": [("critical", 30, 120, 0)],
         "agent_silent": [("critical", 0, 300, 0)],
         "agent_backlog": [("warning", 900, 300, 0)],
         "clock_skew": [("warning", 60, 300, 0)],
     }
-    assert catalogue.holders_of("machine_offline") == {"agent_silent"}
+    assert catalogue.holders_of("machine_offline") == {"agent_silent", "site_degraded"}
+
+
+def test_a_degraded_site_holds_back_all_that_is_said_of_its_machines() -> None:
+    catalogue = Catalogue.load()
+    assert set(catalogue["site_degraded"].holds_back) == {rule.name for rule in catalogue if rule.scope == "machine"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import delete, event, select
 from sqlalchemy.exc import IntegrityError
 
+from agent.wire import State
 from backend.ids import AccountId, SiteId
 from backend.registry.errors import Missing
 from backend.registry.tables import JudgedBatch, RuleState, Site, Warning
@@ -291,3 +292,22 @@ async def test_a_reading_of_the_same_round_that_comes_after_a_restart_is_judged(
         await north.judge(north.engine(), [hashing(1, at(minute))])
         await north.judge(north.engine(), [reading(2, at(minute), hashrate_ths=0, is_meant_to_mine=True)])
     assert await north.firing() == [("machine_not_hashing", M2, "critical")]
+
+
+async def test_an_agent_that_is_behind_for_five_minutes_is_told_of_until_it_has_caught_up(north: Farm) -> None:
+    engine = north.engine()
+    for minute in range(12):
+        behind_s = 1_000 if minute < 7 else 600 if minute < 9 else 0
+        await north.judge(engine, [reading(time=at(minute))], backlog_s=behind_s)
+        fires = [rule for rule, _, _ in await north.firing()]
+        assert fires == (["agent_backlog"] if 5 <= minute < 9 else []), minute
+
+
+async def test_the_number_of_a_sites_machines_survives_a_restart(north: Farm) -> None:
+    wells = [reading(number, at(0), hashrate_ths=9) for number in range(1, 21)]
+    await north.judge(north.engine(), wells)
+    engine = north.engine()
+    for minute in range(1, 11):  # after the restart only three are heard of, and those are ill
+        ill = [reading(number, at(minute), State.UNREACHABLE) for number in range(1, 4)]
+        await north.judge(engine, ill)
+    assert {rule for rule, _, _ in await north.firing()} == {"machine_offline"}

@@ -1,4 +1,4 @@
-"""What the five rules see in a reading; what is missing is not taken for a number."""
+"""What rules see in a reading; what is missing is not taken for a number."""
 
 from __future__ import annotations
 
@@ -76,10 +76,49 @@ def test_every_field_of_a_full_reading_has_a_number_and_of_an_empty_one_none() -
     }
     assert FIELDS["pools_alive"](full_reading()) == 1
     empty = reading()
-    assert {name for name, field in FIELDS.items() if field(empty) is not None} == {"unreachable"}
+    assert {name for name, field in FIELDS.items() if field(empty) is not None} == {"unreachable", "stopped", "hashes"}
 
 
 def test_pools_count_as_alive_only_when_all_of_them_say() -> None:
     host = "pol-" + 16 * "0"
     assert FIELDS["pools_alive"](reading(pools=(Pool(host=host, alive=False), Pool(host=host, alive=False)))) == 0
     assert FIELDS["pools_alive"](reading(pools=(Pool(host=host, alive=False), Pool(host=host)))) is None
+
+
+def test_a_board_answers_with_chips_or_hashes_and_a_place_between_counts() -> None:
+    def missing(*boards: Board, **fields: Any) -> float | None:
+        return FIELDS["boards_missing"](reading(boards=boards, **fields))
+
+    assert (
+        missing(Board(index=0, chips_working=114), Board(index=1, hashrate_ths=30), Board(index=2, hashrate_ths=0)) == 1
+    )
+    assert missing(Board(index=0, chips_working=114), Board(index=2, chips_working=114)) == 1
+    assert missing(Board(index=0, chips_working=114), Board(index=1)) == 1
+    assert missing(Board(index=0, chips_working=0), Board(index=1, chips_working=0)) == 2
+    assert missing(Board(index=0, chip_temp_c=70), Board(index=1, chip_temp_c=70)) is None
+    assert missing(Board(index=0, hashrate_ths=0), Board(index=1, hashrate_ths=0)) is None  # it makes no hashes at all
+    assert missing() is None
+
+
+def test_nominal_values_are_those_of_the_model_in_its_normal_mode() -> None:
+    said: dict[str, Any] = {"make": "Antminer", "model": "S19 Pro", "hashrate_ths": 100, "expected_ths": 110}
+    assert FIELDS["efficiency_percent"](reading(power_w=2950, **said)) == pytest.approx(100)
+    assert FIELDS["power_percent"](reading(power_w=3245, **said)) == pytest.approx(100)
+    assert FIELDS["power_percent"](reading(power_w=3245, power_mode="High", **said)) is None
+    assert FIELDS["power_percent"](reading(power_w=3245, **said | {"model": "S1"})) is None
+    assert FIELDS["efficiency_percent"](reading(power_w=3245, **said | {"hashrate_ths": 0})) is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "level"),
+    [
+        ((), 0),
+        (("whatsminer:9999", "homemade:1"), 0),
+        (("whatsminer:2020",), 1),
+        (("whatsminer:600", "whatsminer:2020"), 2),
+        (("whatsminer:600", "whatsminer:350"), 3),
+        (None, None),
+    ],
+)
+def test_a_fault_is_as_bad_as_its_worst_catalogued_code(codes: tuple[str, ...] | None, level: float | None) -> None:
+    assert FIELDS["fault_level"](reading(fault_codes=codes)) == level
