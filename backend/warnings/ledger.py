@@ -219,7 +219,7 @@ class Ledger:
         after = dict(states)
         for rule in rules:
             before = states.get(rule.name)
-            if before is None and is_quiet(rule, reading):
+            if (before is None or before.is_at_rest) and is_quiet(rule, reading, is_armed=before is not None):
                 continue
             state, transition = step(rule, before or State(at=last), observe(rule, reading, covers), reading.time)
             _keep(after, rule, state)

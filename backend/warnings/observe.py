@@ -10,10 +10,11 @@ from backend.warnings.fields import FIELDS
 from backend.warnings.step import Seen
 
 
-def is_quiet(rule: Rule, reading: Reading) -> bool:
-    """Whether the reading moves nothing as long as the rule's state is untouched: the way of nearly all readings."""
+def is_quiet(rule: Rule, reading: Reading, *, is_armed: bool = False) -> bool:
+    """Whether the reading moves nothing as long as the rule's state is untouched, but for being armed: the way of
+    nearly all readings."""
     value = FIELDS[rule.field](reading)
-    return (value is None or not rule.is_bad(value, rule.limits[0])) and not _arms(rule, reading)
+    return (value is None or not rule.is_bad(value, rule.limits[0])) and (is_armed or not _arms(rule, reading))
 
 
 def observe(rule: Rule, reading: Reading, covers: timedelta) -> Seen:

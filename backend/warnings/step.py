@@ -79,6 +79,11 @@ class State:
         return any(level.began_at is not None for level in self.levels)
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is known but that the rule is armed."""
+        return self.armed and not self.levels and self.stalled_at is None
+
+    @property
     def phase(self) -> Phase:
         if any(level.fires for level in self.levels):
             return Phase.FIRING
