@@ -44,7 +44,7 @@ from backend.registry.database import Database
 from backend.registry.sealing import NoKey
 from backend.serving_lock import Busy, serving_lock
 from backend.store.keys import BadKey
-from backend.store.wiring import embedded
+from backend.store.wiring import embedded, influx
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
 
@@ -59,7 +59,7 @@ TIDY_S: Final = 3_600.0
 TEND_S: Final = 300.0
 """How often the store makes rollups and seals days."""
 
-STORES: Final[dict[str, Callable[[BackendSettings, Clock], Storage]]] = {"embedded": embedded}
+STORES: Final[dict[str, Callable[[BackendSettings, Clock], Storage]]] = {"embedded": embedded, "influx": influx}
 """Each raises `BadKey` and `OSError`."""
 
 
@@ -91,6 +91,9 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         meters = Meters()
         public_url = settings.public_url or url
         notifiers = _notifiers(settings, database, clock)
+        for channel, notifier in notifiers.items():
+            if not await notifier.is_registered():
+                log.warning("notify.no_processor", channel=channel.value, advice="itsminer-backend processor add")
         dispatcher, engine = _warnings(settings, database, notifiers, meters, clock, public_url=public_url)
         closing.push_async_callback(dispatcher.close)
         services = Services(
@@ -204,9 +207,9 @@ def _warnings(
     return dispatcher, engine
 
 
-def _notifiers(settings: BackendSettings, database: Database, clock: Clock) -> dict[Channel, Notifier]:
+def _notifiers(settings: BackendSettings, database: Database, clock: Clock) -> dict[Channel, Registered]:
     """The channels that are configured; the messages of the others wait."""
-    notifiers: dict[Channel, Notifier] = {}
+    notifiers: dict[Channel, Registered] = {}
     try:
         if settings.smtp.host is not None:
             notifiers[Channel.EMAIL] = Registered(Email(settings.smtp), settings.smtp.host, database, clock)

@@ -79,11 +79,15 @@ class Registered:
         self._database = database
         self._clock = clock
 
+    async def is_registered(self) -> bool:
+        """Whether a message could leave now."""
+        async with self._database.read() as session:
+            return await self._is_registered(session)
+
     async def send(self, message: Message) -> None:
         """See `Notifier.send`; `TryLater` while no registered processor has this host."""
         async with self._database.begin() as session:
-            query = select(Processor.name).where(Processor.host == self._host, Processor.ended_at.is_(None))
-            if (await session.scalars(query.limit(1))).one_or_none() is None:
+            if not await self._is_registered(session):
                 raise TryLater("its server is not in the register of processors: itsminer-backend processor add")
             await audit.record(
                 session, actor="job:messages", action="contact.used", subject=message.id, now=self._clock()
@@ -93,6 +97,10 @@ class Registered:
     async def close(self) -> None:
         """See `Notifier.close`."""
         await self._notifier.close()
+
+    async def _is_registered(self, session: AsyncSession) -> bool:
+        query = select(Processor.name).where(Processor.host == self._host, Processor.ended_at.is_(None))
+        return (await session.scalars(query.limit(1))).one_or_none() is not None
 
 
 async def _find(session: AsyncSession, name: str) -> Processor:

@@ -209,8 +209,8 @@ async def test_told_to_stop_it_answers_what_is_under_way(tmp_path: Path) -> None
 
 
 @asynccontextmanager
-async def serving(settings: BackendSettings) -> AsyncIterator[str]:
-    """The service in this process; its URL."""
+async def serving(settings: BackendSettings, said: list[Any] | None = None) -> AsyncIterator[str]:
+    """The service in this process; its URL. What it logged is added to `said`."""
     stop = asyncio.Event()
     with capture_logs() as logged:
         running = asyncio.create_task(serve(settings, stop=stop, clock=lambda: datetime.now(UTC)))
@@ -221,6 +221,8 @@ async def serving(settings: BackendSettings) -> AsyncIterator[str]:
         yield urls[0]
         stop.set()
         await running
+        if said is not None:
+            said += logged
 
 
 async def get(url: str) -> int:
@@ -245,6 +247,15 @@ async def test_it_serves_the_api_and_the_page_and_tidies_up(tmp_path: Path) -> N
         await get(url)
     async with serving(settings) as url:
         assert await get(f"{url}/healthz") == 200
+
+
+async def test_a_mail_server_that_is_not_in_the_register_of_processors_is_said_at_the_start(tmp_path: Path) -> None:
+    smtp = Smtp(host="mail.example.com", port=587, sender="warnings@miners.example")
+    logged: list[Any] = []
+    async with serving(BackendSettings(data_dir=tmp_path, listen=Listen(port=0), smtp=smtp), logged):
+        pass
+    warned = [event for event in logged if event["event"] == "notify.no_processor"]
+    assert [(event["channel"], event["advice"]) for event in warned] == [("email", "itsminer-backend processor add")]
 
 
 async def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
