@@ -33,6 +33,7 @@ _SECRETS: Final = {
     ("sms", "token"): "ITSMINER_SMS_TOKEN",
     ("seal", "keys"): "ITSMINER_SEAL_KEYS",
     ("store", "master_key"): "ITSMINER_MASTER_KEY",
+    ("store", "token"): "ITSMINER_INFLUX_TOKEN",
 }
 """Setting → environment variable; the file that may hold it instead is the setting's name + `_file`."""
 
@@ -97,11 +98,23 @@ class Staff(_Settings):
 class StoreSettings(_Settings):
     """The time series."""
 
-    engine: Literal["embedded"] = "embedded"
+    engine: Literal["embedded", "influx"] = "embedded"
     open_accounts: Annotated[int, Field(ge=1, le=10_000)] = 64  # DuckDB files kept open at once
     memory_mb: Annotated[int, Field(ge=64)] = 512  # that DuckDB may use, over all accounts
     master_key: SecretStr | None = None  # wraps each account's own key: 32 bytes in base64
     master_key_file: Path | None = None
+    url: HttpUrl | None = None  # of the InfluxDB server
+    org: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
+    token: SecretStr | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None  # the authority that the server's certificate is of
+    bucket_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,30}$")] = "itsminer"
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.engine == "influx" and (self.url is None or self.org is None or self.token is None):
+            raise ValueError("the engine influx needs url, org, and token_file or ITSMINER_INFLUX_TOKEN")
+        return self
 
 
 class Limits(_Settings):

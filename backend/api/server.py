@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
 from typing import Any, Final
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from backend.api.problems import Problem
 from backend.api.route import Call, Query, Route
 from backend.api.services import Services
 from backend.registry.errors import Forbidden, Invalid, Missing, RegistryError, Taken
+from backend.store.influx.errors import Refused, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -131,6 +133,13 @@ async def _answer(request: web.Request, handler: Handler, route: str) -> web.Str
     except RegistryError as error:
         status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
         return Problem(status, str(error)).response()
+    except StoreUnavailable as error:
+        return Problem(
+            503, "the readings cannot be kept now", kind="store", retry_after_s=ceil(error.retry_after_s)
+        ).response()
+    except Refused as error:
+        log.warning("api.refused_by_store", reason=str(error))
+        return Problem(422, "the readings are not such as can be kept", kind="store-refused").response()
     except web.HTTPException as error:
         if error.status < 400:
             return web.Response(status=error.status, headers=error.headers)

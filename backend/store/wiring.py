@@ -7,6 +7,8 @@ from datetime import datetime
 
 from backend.config import BackendSettings
 from backend.store.embedded import EmbeddedStore
+from backend.store.influx.engine import InfluxStore
+from backend.store.influx.settings import InfluxSettings
 from backend.store.keys import parsed
 
 
@@ -19,4 +21,18 @@ def embedded(settings: BackendSettings, clock: Callable[[], datetime]) -> Embedd
         clock=clock,
         open_accounts=settings.store.open_accounts,
         memory_mb=settings.store.memory_mb,
+    )
+
+
+def influx(settings: BackendSettings, clock: Callable[[], datetime]) -> InfluxStore:
+    """An InfluxDB server, which need not be there yet."""
+    store = settings.store
+    assert store.url is not None, "the settings are complete"
+    assert store.org is not None
+    assert store.token is not None
+    return InfluxStore(
+        InfluxSettings(
+            url=store.url, org=store.org, token=store.token, ca_file=store.ca_file, prefix=store.bucket_prefix
+        ),
+        clock,
     )
