@@ -21,6 +21,7 @@ COMMANDS = {
     "promote": "backend.commands.privacy:promote",
     "hold": "backend.commands.privacy:hold",
     "retention": "backend.commands.retention:retention",
+    "influx-token": "backend.commands.influx:influx_token",
     "warnings": "backend.commands.warnings:warnings",
 }
 

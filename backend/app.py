@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -44,7 +44,7 @@ from backend.registry.database import Database
 from backend.registry.sealing import NoKey
 from backend.serving_lock import Busy, serving_lock
 from backend.store.keys import BadKey
-from backend.store.wiring import embedded, influx
+from backend.store.wiring import STORES
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
 
@@ -58,9 +58,6 @@ TIDY_S: Final = 3_600.0
 """How often what is past its use is removed."""
 TEND_S: Final = 300.0
 """How often the store makes rollups and seals days."""
-
-STORES: Final[dict[str, Callable[[BackendSettings, Clock], Storage]]] = {"embedded": embedded, "influx": influx}
-"""Each raises `BadKey` and `OSError`."""
 
 
 def run(settings: BackendSettings) -> None:

@@ -16,8 +16,9 @@ from backend.config import BackendSettings
 from backend.ids import AccountId
 from backend.registry import accounts
 from backend.serving_lock import Busy, serving_lock
+from backend.store.influx.errors import StoreUnavailable
 from backend.store.keys import BadKey
-from backend.store.wiring import embedded
+from backend.store.wiring import STORES
 
 
 @click.group()
@@ -32,7 +33,7 @@ def retention() -> None:
 def report(account: str, config: Path, *, as_json: bool) -> None:
     """Show of each class of data how long it is kept, the oldest record and the bytes on disk.
 
-    Reads the files themselves, so the service has to be stopped.
+    Reads the files themselves, so the service has to be stopped. InfluxDB does not tell the bytes of an account: 0.
     """
     settings = settings_of(config)
     settings.make_data_dir()
@@ -45,13 +46,13 @@ def report(account: str, config: Path, *, as_json: bool) -> None:
             rows = asyncio.run(_rows(settings, transact(config, find)))
     except Busy as error:
         raise Failed(f"{error}: stop it first") from error
-    except (BadKey, OSError, duckdb.Error) as error:
+    except (BadKey, OSError, duckdb.Error, StoreUnavailable) as error:
         raise Failed(f"the store cannot be read: {error}") from error
     show_all(rows, ("class", "window", "oldest", "bytes"), as_json=as_json, none="There is nothing.")
 
 
 async def _rows(settings: BackendSettings, account: AccountId) -> Sequence[Row]:
-    store = embedded(settings, lambda: datetime.now(UTC))
+    store = STORES[settings.store.engine](settings, lambda: datetime.now(UTC))
     try:
         windows, oldest, usage = await store.windows(account), await store.oldest(account), await store.usage(account)
     finally:

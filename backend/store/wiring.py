@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from backend.config import BackendSettings
 from backend.store.embedded import EmbeddedStore
@@ -26,13 +27,22 @@ def embedded(settings: BackendSettings, clock: Callable[[], datetime]) -> Embedd
 
 def influx(settings: BackendSettings, clock: Callable[[], datetime]) -> InfluxStore:
     """An InfluxDB server, which need not be there yet."""
+    return InfluxStore(influx_settings(settings), clock)
+
+
+def influx_settings(settings: BackendSettings) -> InfluxSettings:
+    """How to reach the server; for settings that say `engine = "influx"`."""
     store = settings.store
-    assert store.url is not None, "the settings are complete"
+    assert store.url is not None, "settings of this engine are complete"
     assert store.org is not None
     assert store.token is not None
-    return InfluxStore(
-        InfluxSettings(
-            url=store.url, org=store.org, token=store.token, ca_file=store.ca_file, prefix=store.bucket_prefix
-        ),
-        clock,
+    return InfluxSettings(
+        url=store.url, org=store.org, token=store.token, ca_file=store.ca_file, prefix=store.bucket_prefix
     )
+
+
+STORES: Final[dict[str, Callable[[BackendSettings, Callable[[], datetime]], EmbeddedStore | InfluxStore]]] = {
+    "embedded": embedded,
+    "influx": influx,
+}
+"""By `store.engine`; each raises `BadKey` and `OSError`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from influxdb_client import BucketRetentionRules, InfluxDBClient, Permission, PermissionResource
@@ -22,9 +24,33 @@ def prepare(settings: InfluxSettings) -> None:
 
     A token that may only use the buckets is enough when they are all there and right. Raises `StoreUnavailable`.
     """
+    with _told(), _client(settings) as client:
+        _prepare(client, settings)
+
+
+def narrow_token(settings: InfluxSettings) -> str:
+    """A new token that may read and write our buckets and nothing else; needs one that may create tokens.
+
+    The service does not need more than it to run, so the all-access token need not lie on its disk. Raises
+    `StoreUnavailable`.
+    """
+    with _told(), _client(settings) as client:
+        organisation = _organisation(client, settings)
+        ours = _present(client, settings)
+        permissions = [
+            Permission(action=action, resource=PermissionResource(type="buckets", id=found.id, org_id=organisation))
+            for found in ours.values()
+            for action in ("read", "write")
+        ]
+        made = client.authorizations_api().create_authorization(org_id=organisation, permissions=permissions)
+        return str(made.token)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of the library as ours."""
     try:
-        with _client(settings) as client:
-            _prepare(client, settings)
+        yield
     except ApiException as error:
         if error.status in (400, 401, 403, 404):
             raise _misconfigured(f"{error.status} {error.reason}") from error
@@ -39,27 +65,10 @@ def prepare(settings: InfluxSettings) -> None:
         ) from error
 
 
-def narrow_token(settings: InfluxSettings) -> str:
-    """A new token that may read and write our buckets and nothing else; needs one that may create tokens.
-
-    The service does not need more than it to run, so the all-access token need not lie on its disk.
-    """
-    with _client(settings) as client:
-        organisation = _organisation(client, settings)
-        ours = _present(client, settings)
-        permissions = [
-            Permission(action=action, resource=PermissionResource(type="buckets", id=found.id, org_id=organisation))
-            for found in ours.values()
-            for action in ("read", "write")
-        ]
-        made = client.authorizations_api().create_authorization(org_id=organisation, permissions=permissions)
-        return str(made.token)
-
-
 def _misconfigured(reason: str) -> StoreMisconfigured:
     return StoreMisconfigured(
-        f"the time series server does not let us prepare its buckets ({reason}): check url, org and token; "
-        "a first start needs a token that may create buckets",
+        f"the time series server does not let us prepare it ({reason}): check url, org and token; "
+        "a first start needs a token that may create buckets, a new token one that may create tokens",
         retry_after_s=_RETRY_AFTER_MISCONFIGURED_S,
     )
 
