@@ -8,13 +8,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 import zstandard
 
 from agent.wire import decode
 from tests.e2e.waiting import until
 from tests.loopback import take
+from tests.world.stored import opened
 from tests.world.world import World
 
 pytestmark = pytest.mark.timeout(240)
@@ -53,7 +53,7 @@ class SpoolWatch:
 def stored(here: World) -> tuple[set[str], Counter[tuple[Any, ...]]]:
     """Batch ids and how often each (machine, time) is in the store. Only while the backend is down."""
     (path,) = (here.folder / "backend").rglob("hot.duckdb")
-    with duckdb.connect(str(path)) as database:
+    with opened(path) as database:
         ids = {str(row[0]) for row in database.execute("SELECT id FROM batches").fetchall()}
         readings = Counter(database.execute("SELECT machine, time FROM readings").fetchall())
     return ids, readings

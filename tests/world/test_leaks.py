@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 from pathlib import Path
 
-import duckdb
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.ids import AccountId
+from backend.store.instance import Instance
+from backend.store.keys import Keys, made_or_loaded
 from tests.world.leaks import Searcher, leaks
 
 MAC = "02:1A:BC:00:7F:3E"
@@ -53,10 +56,16 @@ def test_digits_inside_a_longer_number_are_no_leak() -> None:
 def test_compressed_streams_and_databases_are_looked_into(tmp_path: Path) -> None:
     (tmp_path / "a.batch").write_bytes(zstandard.compress(MAC.encode() * 50))
     (tmp_path / "b.log").write_bytes(b"noise" + gzip.compress(WORKER.encode() * 50))
-    with duckdb.connect(str(tmp_path / "c.duckdb")) as database:
-        database.execute("CREATE TABLE t AS SELECT ? AS secret, i FROM range(5000) r(i)", [WORKER])
+    home = tmp_path / "accounts" / "acc_1"
+    home.mkdir(parents=True)
+    key = Keys(made_or_loaded(home.parent / "master.key")).make(home / "key", AccountId("acc_1"))
+    with contextlib.closing(Instance(tmp_path / "spill", memory_mb=64)) as instance:
+        instance.attach(AccountId("acc_1"), home / "hot.duckdb", key)
+        with instance.cursor(AccountId("acc_1")) as cursor:
+            cursor.execute("CREATE TABLE t AS SELECT ? AS secret, i FROM range(5000) r(i)", [WORKER])
+        instance.detach(AccountId("acc_1"))
     found = leaks([MAC, WORKER], [tmp_path], {"mail": MAC.encode()})
-    assert [line.split(":")[0] for line in found] == ["a.batch", "b.log", "c.duckdb", "mail"]
+    assert [line.split(":")[0] for line in found] == ["a.batch", "b.log", "hot.duckdb", "mail"]
 
 
 def test_clean_bytes_give_nothing(tmp_path: Path) -> None:
