@@ -1,7 +1,7 @@
 """An InfluxDB for tests: a real 2.x named by the environment, else the v2 front over Debian's 1.6, else a skip.
 
 `ITSMINER_TEST_INFLUX_URL`, `ITSMINER_TEST_INFLUX_TOKEN` (all-access) and `ITSMINER_TEST_INFLUX_ORG` name a real one;
-its buckets of the test are deleted afterwards.
+its buckets of the test are deleted afterwards. They have no rules there: the tests' time is not the server's.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ import pytest
 from influxdb_client import InfluxDBClient
 from pydantic import SecretStr
 
+from backend.store.influx import tiers
 from backend.store.influx.engine import InfluxStore
 from backend.store.influx.settings import InfluxSettings
 from tests.backend.readings import NOW
 from tests.fakes import influx_v2, influxd
+
+_URL = "ITSMINER_TEST_INFLUX_URL"
 
 _running = ExitStack()
 _front: influx_v2.InfluxV2 | None = None
@@ -34,7 +37,7 @@ def settings(folder: Path) -> InfluxSettings:
     global _last
     if _last is not None and _last[0] == folder:
         return _last[1]
-    url = os.environ.get("ITSMINER_TEST_INFLUX_URL")
+    url = os.environ.get(_URL)
     if url:
         made = InfluxSettings(
             url=url,
@@ -42,6 +45,7 @@ def settings(folder: Path) -> InfluxSettings:
             token=SecretStr(os.environ["ITSMINER_TEST_INFLUX_TOKEN"]),
             prefix=f"itsminertest{secrets.token_hex(4)}",
         )
+        _make(made)
         _running.callback(_drop, made)
     else:
         server = front()
@@ -64,7 +68,9 @@ def front() -> influx_v2.InfluxV2:
 
 def store(folder: Path, clock: Callable[[], datetime] = lambda: NOW) -> InfluxStore:
     """A store in the place for a folder."""
-    return InfluxStore(settings(folder), clock)
+    made = InfluxStore(settings(folder), clock)
+    made._is_prepared = bool(os.environ.get(_URL))
+    return made
 
 
 def stop() -> None:
@@ -72,6 +78,12 @@ def stop() -> None:
     global _front, _last
     _running.close()
     _front = _last = None
+
+
+def _make(made: InfluxSettings) -> None:
+    with InfluxDBClient(url=made.url, token=made.token.get_secret_value(), org=made.org) as client:
+        for name in tiers.rules(made.prefix):
+            client.buckets_api().create_bucket(bucket_name=name, org=made.org)
 
 
 def _drop(made: InfluxSettings) -> None:

@@ -112,6 +112,7 @@ class InfluxV2:
                 web.get("/api/v2/buckets", self._list_buckets),
                 web.post("/api/v2/buckets", self._make_bucket),
                 web.patch("/api/v2/buckets/{id}", self._change_bucket),
+                web.delete("/api/v2/buckets/{id}", self._drop_bucket),
                 web.get("/api/v2/orgs", self._orgs),
                 web.post("/api/v2/authorizations", self._authorize),
             ]
@@ -237,6 +238,10 @@ class InfluxV2:
             return _problem(403, "insufficient permissions to change a bucket", code="forbidden")
         bucket |= json.loads(await request.read())
         return web.json_response(bucket)
+
+    async def _drop_bucket(self, request: web.Request) -> web.StreamResponse:
+        bucket = self._buckets.pop(request.match_info["id"])
+        return await self._tell(f'DROP DATABASE "{bucket["name"]}"')
 
     async def _orgs(self, request: web.Request) -> web.StreamResponse:
         if request.query.get("org", ORG) != ORG:
