@@ -171,6 +171,7 @@ class InfluxStore:
         """
         await self._prepared(account)
         await self._windows.decide(account, data_class, window)
+        self._newest.forget(account)
 
     async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None = None) -> Sequence[Removed]:
         """Remove what is past its window and not held."""

@@ -67,6 +67,14 @@ async def test_a_reading_past_the_window_is_no_longer_the_newest(store: InfluxSt
     assert [one.reading.machine for one in await store.latest(A)] == [machine(2)]
 
 
+async def test_a_longer_window_shows_again_what_is_still_there(store: InfluxStore, clock: Clock) -> None:
+    await store.write(A, batch([full_reading()]), now=NOW)
+    clock.now = NOW + timedelta(days=20)
+    for days, machines in ((10, 0), (90, 1)):
+        await store.set_window(A, "telemetry_raw", timedelta(days=days))
+        assert len(await store.latest(A)) == machines
+
+
 async def test_memory_is_bounded_over_accounts(stores: Stores) -> None:
     store = stores()
     store._newest._most = 3
