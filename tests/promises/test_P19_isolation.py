@@ -37,11 +37,13 @@ WITH_NAMES: dict[str, dict[str, str]] = {
     "POST /v1/sites/code": {"site": "{site}"},
     "POST /v1/sites/revoke": {"site": "{site}"},
     "POST /v1/sessions/end": {"session": "{session}"},
+    "POST /v1/erase": {"site": "{site}"},
 }
 WITHOUT_NAMES = (
     "GET /v1/machines", "GET /v1/series", "GET /v1/metrics", "GET /v1/sites", "GET /v1/warnings", "GET /console/farm",
     "GET /v1/members", "GET /v1/tokens", "GET /v1/sessions", "GET /v1/me", "GET /metrics", "GET /healthz", "GET /",
-    "GET /confirm", "GET /v1/openapi.json",
+    "GET /confirm", "GET /v1/openapi.json", "GET /v1/audit", "GET /v1/processors", "GET /v1/erase",
+    "GET /v1/account/cancel",
 )  # fmt: skip
 # Each is called with nothing, or with A's own: there is no place for a name of B's.
 NAMELESS = {
@@ -49,7 +51,9 @@ NAMELESS = {
     "POST /v1/account/second-factor", "POST /v1/logout", "POST /v1/password", "POST /v1/second-factor",
     "POST /v1/second-factor/confirm", "POST /v1/second-factor/drop", "POST /v1/enroll", "POST /v1/register",
     "POST /v1/register/email", "POST /v1/register/phone", "POST /v1/guardian", "POST /v1/invitations/accept",
-    "POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login",
+    "POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login", "GET /v1/unsubscribe",
+    "POST /v1/unsubscribe", "POST /v1/support", "POST /v1/retention", "POST /v1/account/cancel",
+    "GET /v1/policy",
 }  # fmt: skip
 
 

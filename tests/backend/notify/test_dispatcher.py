@@ -116,7 +116,7 @@ async def test_a_message_that_may_have_arrived_is_sent_again_with_what_it_told(n
     await north.judge(north.engine(), rounds(hashing, [1], range(6, 11)))
     await dispatcher.dispatch(now=at(11))
     assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}"]
-    assert "over since 1 Jan 2026, 12:09 UTC" in mail.messages[0].text
+    assert "resolved 1 Jan 2026, 12:09 UTC" in mail.messages[0].text
     await dispatcher.dispatch(now=at(16))
     assert mail.subjects[1:] == [f"Resolved - North: Machine not hashing: {M1}"]
 
