@@ -22,6 +22,10 @@ demo: setup ## run a simulated farm, agent, backend, warnings, mails and texts (
 test: setup ## run the tests
 	@$(PY) -m pytest -q $(ARGS)
 
+.PHONY: cover
+cover: setup ## run the tests and say what of agent/ and backend/ they reach
+	@$(PY) -m pytest -q --cov --cov-report=term $(ARGS)
+
 .PHONY: check
 check: setup ## lint, types, seams (no tests)
 	@.venv/bin/ruff check .
