@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from backend.warnings.catalogue import Catalogue
 from tests.demo.snapshot import Snapshot
 
 _LOOKS: Final = {
@@ -22,6 +23,7 @@ _LOOKS: Final = {
 }
 _WARNED: Final = {"critical": "bold white on red", "warning": "black on yellow", "info": "black on cyan"}
 _BARS: Final = "▁▂▃▄▅▆▇█"
+_RULES: Final = Catalogue.load()
 
 
 def screen(snapshot: Snapshot, url: str, seconds: float | None) -> RenderableType:
@@ -53,6 +55,8 @@ def _farm(snapshot: Snapshot) -> RenderableType:
         warning = firing.get(machine["machine"])
         marks.append(f" {mark} ", style=_WARNED[warning["severity"]] if warning else colour)
         marks.append("\n\n" if count % 15 == 14 else " ")
+    if not snapshot.machines:
+        marks.append("the agent is finding the machines …", style="dim")
     legend = Text.assemble(
         ("■", "green"), " hashing  ", ("□", "yellow"), " idle  ", ("×", "bright_black"), " unreachable  ",
         (" ", _WARNED["warning"]), " warning  ", (" ", _WARNED["critical"]), " critical",
@@ -85,17 +89,22 @@ def _bars(values: list[float]) -> str:
 
 def _warnings(snapshot: Snapshot) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False)
-    for column in ("", "what", "machine", "model", "since", "value"):
+    for column in ("", "what", "machine", "model", "since"):
         table.add_column(column, no_wrap=True)
+    table.add_column("value", no_wrap=True, justify="right")
+    if not snapshot.warnings:
+        table.add_row("", Text("nothing yet: some machines break in a few seconds", style="dim"))
+    makes = {machine["machine"]: machine["reading"].get("make") for machine in snapshot.machines}
     for warning in sorted(snapshot.warnings, key=lambda w: w.get("resolved_at") is not None):
         over = warning.get("resolved_at") is not None
         style = "dim" if over else ("red" if warning["severity"] == "critical" else "yellow")
-        value = "" if warning.get("value") is None else f"{warning['value']:.0f}"
+        rule = _RULES[warning["rule"]]
+        value = "" if warning.get("value") is None else f"{warning['value']:.0f} {rule.unit or ''}"
         table.add_row(
             "resolved" if over else warning["severity"],
-            warning["rule"].replace("_", " "),
+            rule.title,
             warning.get("machine") or "the site",
-            warning.get("model") or "",
+            f"{makes.get(warning.get('machine')) or ''} {warning.get('model') or ''}".strip(),
             warning["since"][11:19],
             value,
             style=style,
@@ -108,5 +117,7 @@ def _messages(snapshot: Snapshot) -> RenderableType:
         Text.assemble((f"{channel:>6}  ", "cyan"), line, no_wrap=True, overflow="ellipsis")
         for channel, line in snapshot.messages[-6:]
     ]
+    if not lines:
+        lines = [Text("nobody was told anything yet", style="dim")]
     names = "The machines' real names never left the simulated site: only it can say which one a pseudonym is."
     return Panel(Group(*lines, Text(names, style="dim")), title="sent to the night shift", border_style="magenta")
