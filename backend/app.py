@@ -25,7 +25,7 @@ from backend.accounts import challenges, registration, throttle
 from backend.api.meters import Meters
 from backend.api.routes import routes
 from backend.api.server import application, runner
-from backend.api.services import Clock, Services, Storage
+from backend.api.services import Clock, Services
 from backend.config import BackendSettings, Misconfigured
 from backend.console.pages import ROUTES as PAGES
 from backend.jobs import every
@@ -44,6 +44,7 @@ from backend.registry.database import Database
 from backend.registry.sealing import NoKey
 from backend.serving_lock import Busy, serving_lock
 from backend.store.keys import BadKey
+from backend.store.protocol import Store
 from backend.store.wiring import STORES
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
@@ -161,7 +162,7 @@ async def _prepare(database: Database, settings: BackendSettings, *, now: dateti
         await processors.register_this_machine(session, now=now)
 
 
-def _store(settings: BackendSettings, clock: Clock) -> Storage:
+def _store(settings: BackendSettings, clock: Clock) -> Store:
     if settings.store.master_key is None:
         log.warning("store.master_key_beside_the_data", advice="store.master_key_file on another disk")
     try:

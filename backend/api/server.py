@@ -22,7 +22,7 @@ from backend.api.problems import Problem
 from backend.api.route import Call, Query, Route
 from backend.api.services import Services
 from backend.registry.errors import Forbidden, Invalid, Missing, RegistryError, Taken
-from backend.store.influx.errors import Refused, StoreUnavailable
+from backend.store.errors import Refused, StoreUnavailable
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from backend.api.meters import Meters
 from backend.config import BackendSettings
 from backend.ids import AccountId, SiteId
 from backend.registry.database import Database
-from backend.store.protocol import Retention, Store
+from backend.store.protocol import Store
 
 Clock = Callable[[], datetime]
 """Now, aware and UTC."""
@@ -28,17 +28,13 @@ class Judge(Protocol):
         """Judge a batch; a batch that comes again changes nothing."""
 
 
-class Storage(Store, Retention, Protocol):
-    """What an engine is: it keeps readings, and lets go of them."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """All that is shared between requests."""
 
     settings: BackendSettings
     database: Database
-    store: Storage
+    store: Store
     judge: Judge
     meters: Meters
     clock: Clock

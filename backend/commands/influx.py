@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from backend.commands.options import Failed, config_option, settings_of
+from backend.store.errors import StoreUnavailable
 from backend.store.influx import management
-from backend.store.influx.errors import StoreUnavailable
 from backend.store.wiring import influx_settings
 
 

@@ -16,7 +16,7 @@ from backend.config import BackendSettings
 from backend.ids import AccountId
 from backend.registry import accounts
 from backend.serving_lock import Busy, serving_lock
-from backend.store.influx.errors import StoreUnavailable
+from backend.store.errors import StoreUnavailable
 from backend.store.keys import BadKey
 from backend.store.wiring import STORES
 

@@ -20,7 +20,7 @@ from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid
 from backend.registry.privacy_tables import LegalHold, Receipt
 from backend.registry.tables import Account
-from backend.store.protocol import Everything, Part, Removed, Retention
+from backend.store.protocol import Everything, Part, Removed, Store
 
 STAYS: Final = (
     "audit log: ids, actions and times, no names or contacts, until its window ends",
@@ -29,7 +29,7 @@ STAYS: Final = (
 
 
 async def erase_part(
-    database: Database, store: Retention, account: AccountId, part: Part, *, actor: str, now: datetime
+    database: Database, store: Store, account: AccountId, part: Part, *, actor: str, now: datetime
 ) -> Receipt:
     """Readings in scope are gone from every disk when this returns. Raises `Invalid`: everything is no part."""
     if part == Part():
@@ -45,7 +45,7 @@ async def erase_part(
         return await _receipt(session, account, scope, removed, actor=actor, now=now)
 
 
-async def cancel(database: Database, store: Retention, account: AccountId, *, actor: str, now: datetime) -> Receipt:
+async def cancel(database: Database, store: Store, account: AccountId, *, actor: str, now: datetime) -> Receipt:
     """Erase a whole account for good. Raises `Forbidden` while a hold keeps some of it."""
     async with database.begin() as session:
         query = select(LegalHold.basis).where(LegalHold.account_id == account, LegalHold.ends_at > now)

@@ -29,6 +29,7 @@ from backend.store.metrics import METRICS
 from backend.store.openfiles import OpenFiles
 from backend.store.protocol import (
     DEFAULT_WINDOWS,
+    NO_HOLDS,
     DataClass,
     Energy,
     Everything,
@@ -110,7 +111,7 @@ class EmbeddedStore:
         step: timedelta,
         site: SiteId | None = None,
     ) -> Sequence[Total]:
-        """Totals over time; `Totals.fleet` says which."""
+        """Totals over time; `Store.fleet` says which."""
         _known(*metrics)
         return await self._ask(
             account,
@@ -128,7 +129,7 @@ class EmbeddedStore:
         site: SiteId | None = None,
         is_total: bool = False,
     ) -> Sequence[Energy]:
-        """What machines took, kWh; `Totals.energy` says how it is counted."""
+        """What machines took, kWh; `Store.energy` says how it is counted."""
         return await self._ask(
             account,
             lambda file: questions.energy(file, start, end, step, site, is_total=is_total, now=self._clock()),
@@ -164,12 +165,14 @@ class EmbeddedStore:
 
         await self._run(work)
 
-    async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None = None) -> Sequence[Removed]:
+    async def sweep(
+        self, account: AccountId, *, now: datetime, holds: Mapping[DataClass, Hold] = NO_HOLDS
+    ) -> Sequence[Removed]:
         """Remove what is past its window and not held."""
 
         def work(file: HotFile) -> list[Removed]:
             with file.maintaining:
-                return forgetting.sweep(file, now=now, hold=hold)
+                return forgetting.sweep(file, now=now, holds=holds)
 
         return await self._ask(account, work, none=list)
 

@@ -58,7 +58,7 @@ def set_window(file: HotFile, data_class: DataClass, window: timedelta) -> None:
         )
 
 
-def sweep(file: HotFile, *, now: datetime, hold: Hold | None) -> list[Removed]:
+def sweep(file: HotFile, *, now: datetime, holds: Mapping[DataClass, Hold]) -> list[Removed]:
     """Remove what is past its window: whole days of sealed files, and from the hot file to the microsecond."""
     removed: list[Removed] = []
     try:
@@ -66,10 +66,10 @@ def sweep(file: HotFile, *, now: datetime, hold: Hold | None) -> list[Removed]:
             for data_class, window in windows(cursor).items():
                 tally = _Tally()
                 for kind in CLASSES[data_class]:
-                    _sweep_kind(cursor, kind, now - window, hold, tally)
+                    _sweep_kind(cursor, kind, now - window, holds.get(data_class), tally)
                 removed += tally.removed(data_class)
             cursor.execute("DELETE FROM batches WHERE received_at < ?", [naive(now - _BATCHES_KEPT)])
-            if hold is None:
+            if "telemetry_raw" not in holds:
                 since = naive(now - windows(cursor)["telemetry_raw"])
                 cursor.execute("DELETE FROM latest WHERE time < ?", [since])
                 cursor.execute("DELETE FROM touched WHERE hour < ?", [since - HOUR])

@@ -94,6 +94,9 @@ class Hold:
     end: datetime | None = None
 
 
+NO_HOLDS: Final[Mapping[DataClass, Hold]] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Everything:
     """To erase: the account, its windows, its key, the ids of its batches."""
@@ -135,7 +138,7 @@ class ExportPart:
 
 
 class Store(Protocol):
-    """Time series of many accounts."""
+    """Time series of many accounts: what comes in, questions about it, how long it stays, how it goes."""
 
     async def write(self, account: AccountId, batch: Batch, *, now: datetime) -> bool:
         """Store a batch. When this returns it is durable. False: this batch id was already stored."""
@@ -150,16 +153,6 @@ class Store(Protocol):
 
         Raises `KeyError` for a metric that the catalogue does not have, and `TooManyPoints`.
         """
-
-    async def check(self) -> None:
-        """Raise when a batch could not be stored now."""
-
-    async def close(self) -> None:
-        """Write what is open and let go of files. Safe to call twice."""
-
-
-class Totals(Protocol):
-    """Questions about many machines and long times, from the coarsest grain that serves."""
 
     async def fleet(
         self,
@@ -192,10 +185,6 @@ class Totals(Protocol):
         step gets all of it. Ordered by machine; `is_total`: one answer over the machines.
         """
 
-
-class Retention(Protocol):
-    """How long each account's data is kept, what goes, and how it is taken away or along."""
-
     async def tend(self, *, now: datetime) -> None:
         """Do for all accounts what may wait: rollups, sealing. To be called every few minutes; safe to kill."""
 
@@ -208,7 +197,9 @@ class Retention(Protocol):
     async def set_window(self, account: AccountId, data_class: DataClass, window: timedelta) -> None:
         """Keep a class this long from now on. No later read sees older data. Raises `ValueError` when it cannot."""
 
-    async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None = None) -> Sequence[Removed]:
+    async def sweep(
+        self, account: AccountId, *, now: datetime, holds: Mapping[DataClass, Hold] = NO_HOLDS
+    ) -> Sequence[Removed]:
         """Remove what is past its window and not held, within a day of it. Safe to kill and to run again."""
 
     async def erase(self, account: AccountId, scope: Scope) -> Sequence[Removed]:
@@ -232,3 +223,9 @@ class Retention(Protocol):
 
     async def usage(self, account: AccountId) -> Mapping[DataClass, int]:
         """Bytes on disk by class; what is not divided by class counts as raw. 0 where the engine cannot know."""
+
+    async def check(self) -> None:
+        """Raise when a batch could not be stored now."""
+
+    async def close(self) -> None:
+        """Write what is open and let go of files. Safe to call twice."""

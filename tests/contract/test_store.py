@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
@@ -11,34 +10,11 @@ from typing import Any, get_args
 import pytest
 
 from agent.wire import Board, State
-from backend.ids import AccountId, SiteId
-from backend.store.embedded import EmbeddedStore
+from backend.ids import AccountId
 from backend.store.metrics import METRICS
 from backend.store.protocol import Aggregate, Series, SeriesQuery, Store, TooManyPoints
 from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine, reading
-from tests.fakes import influx
-
-ENGINES: dict[str, Callable[[Path], Store]] = {
-    "embedded": lambda folder: EmbeddedStore(folder, clock=lambda: NOW),
-    "influx": influx.store,
-}
-A = AccountId("acc_a")
-B = AccountId("acc_b")
-SOUTH = SiteId("sit_south")
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
-    return ENGINES[request.param]
-
-
-@pytest.fixture
-async def store(engine: Callable[[Path], Store], tmp_path: Path) -> AsyncIterator[Store]:
-    made = engine(tmp_path)
-    yield made
-    await made.close()
+from tests.contract.engines import HOUR, MINUTE, SOUTH, A, B, Engine, Time
 
 
 def ask(metric: str = "hashrate_ths", **changes: Any) -> SeriesQuery:
@@ -161,13 +137,13 @@ async def test_what_is_no_account_id_is_refused(store: Store, account: str) -> N
             await call
 
 
-async def test_all_is_there_after_a_restart(engine: Callable[[Path], Store], tmp_path: Path) -> None:
+async def test_all_is_there_after_a_restart(engine: Engine, tmp_path: Path, time: Time) -> None:
     sent = batch([full_reading()])
-    store = engine(tmp_path)
+    store = engine(tmp_path, time)
     await store.write(A, sent, now=NOW)
     await store.close()
     await store.close()
-    store = engine(tmp_path)
+    store = engine(tmp_path, time)
     assert [one.reading for one in await store.latest(A)] == [full_reading()]
     assert [values(one) for one in await store.series(A, ask())] == [[98.4]]
     assert not await store.write(A, sent, now=NOW)

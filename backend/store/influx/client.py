@@ -18,7 +18,8 @@ from typing import Any, Final, Literal
 import aiohttp
 import structlog
 
-from backend.store.influx.errors import AnswerTooLarge, BadAnswer, Refused, StoreMisconfigured, StoreUnavailable
+from backend.store.errors import Refused, StoreMisconfigured, StoreUnavailable
+from backend.store.influx.errors import AnswerTooLarge, BadAnswer
 from backend.store.influx.names import name
 from backend.store.influx.queries import Delete, Question
 from backend.store.influx.settings import InfluxSettings

@@ -28,6 +28,7 @@ from backend.store.influx.writing import Writer
 from backend.store.metrics import METRICS
 from backend.store.protocol import (
     DEFAULT_WINDOWS,
+    NO_HOLDS,
     DataClass,
     Energy,
     Everything,
@@ -109,7 +110,7 @@ class InfluxStore:
         step: timedelta,
         site: SiteId | None = None,
     ) -> Sequence[Total]:
-        """Totals over time; `Totals.fleet` says which."""
+        """Totals over time; `Store.fleet` says which."""
         queries = [
             SeriesQuery(metric=METRICS[metric].name, start=start, end=end, step=step, across="sum", site=site)
             for metric in metrics
@@ -132,7 +133,7 @@ class InfluxStore:
         site: SiteId | None = None,
         is_total: bool = False,
     ) -> Sequence[Energy]:
-        """What machines took, kWh; `Totals.energy` says how it is counted."""
+        """What machines took, kWh; `Store.energy` says how it is counted."""
         await self._prepared(account)
         query = SeriesQuery(metric="power_w", start=start, end=end, step=step)
         question = EnergyQuestion(
@@ -173,11 +174,13 @@ class InfluxStore:
         await self._windows.decide(account, data_class, window)
         self._newest.forget(account)
 
-    async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None = None) -> Sequence[Removed]:
+    async def sweep(
+        self, account: AccountId, *, now: datetime, holds: Mapping[DataClass, Hold] = NO_HOLDS
+    ) -> Sequence[Removed]:
         """Remove what is past its window and not held."""
         await self._prepared(account)
         async with self._maintenance(account):
-            return await self._retention.sweep(account, now=now, hold=hold)
+            return await self._retention.sweep(account, now=now, holds=holds)
 
     async def erase(self, account: AccountId, scope: Scope) -> Sequence[Removed]:
         """Remove what is in scope; on return no read sees it, here or elsewhere."""

@@ -11,8 +11,8 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
+from backend.store.errors import StoreMisconfigured, StoreUnavailable
 from backend.store.influx import tiers
-from backend.store.influx.errors import StoreMisconfigured, StoreUnavailable
 from backend.store.influx.settings import InfluxSettings
 
 _RETRY_AFTER_S = 5.0

@@ -45,12 +45,12 @@ class Retention:
             found[data_class] = moment(min(times_us)) if times_us else None
         return found
 
-    async def sweep(self, account: AccountId, *, now: datetime, hold: Hold | None) -> list[Removed]:
+    async def sweep(self, account: AccountId, *, now: datetime, holds: Mapping[DataClass, Hold]) -> list[Removed]:
         """Remove what is past its window and not held, from every bucket of every tier."""
         removed: list[Removed] = []
         for data_class in GRAINS:
             kept = await self._windows.of(account, data_class)
-            tally = Tally()
+            hold, tally = holds.get(data_class), Tally()
             for grain, (*buckets, held) in self._places.every(data_class).items():
                 past = Past(self._client, account, grain, microseconds(now - kept.window))
                 for bucket in buckets:

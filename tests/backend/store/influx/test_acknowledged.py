@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from backend.ids import AccountId
+from backend.store.errors import Refused, StoreMisconfigured, StoreUnavailable
 from backend.store.influx.engine import InfluxStore
-from backend.store.influx.errors import Refused, StoreMisconfigured, StoreUnavailable
 from backend.store.protocol import SeriesQuery
 from tests.backend.readings import NOW, at, batch, full_reading, reading
 from tests.backend.store.influx.conftest import Stores

@@ -10,8 +10,9 @@ import structlog
 from pydantic import SecretStr
 
 from backend.ids import AccountId
+from backend.store.errors import Refused, StoreMisconfigured, StoreUnavailable
 from backend.store.influx.client import Client
-from backend.store.influx.errors import AnswerTooLarge, BadAnswer, Refused, StoreMisconfigured, StoreUnavailable
+from backend.store.influx.errors import AnswerTooLarge, BadAnswer
 from backend.store.influx.queries import LAST_US, Column, Delete, Select
 from backend.store.influx.settings import InfluxSettings
 from tests.fakes.influx_v2 import ORG, InfluxV2, Trouble

@@ -148,7 +148,7 @@ async def everything(store: InfluxStore, account: AccountId, name: str) -> None:
     await store.oldest(account)
     await store.windows(account)
     await store.set_window(account, "telemetry_raw", timedelta(days=90))
-    await store.sweep(account, now=NOW, hold=Hold())
+    await store.sweep(account, now=NOW, holds={"telemetry_raw": Hold(), "telemetry_rollup": Hold()})
     await store.erase(account, Part(site=site, machine=MachineId(name), start=NOW, end=NOW + five))
     async for part in store.export(account):
         async for _ in part.chunks:

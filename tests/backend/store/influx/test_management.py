@@ -9,9 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from backend.ids import AccountId
+from backend.store.errors import StoreMisconfigured, StoreUnavailable
 from backend.store.influx import management, tiers
 from backend.store.influx.engine import InfluxStore
-from backend.store.influx.errors import StoreMisconfigured, StoreUnavailable
 from backend.store.influx.settings import InfluxSettings
 from tests.backend.readings import NOW, batch, full_reading
 from tests.fakes.influx_v2 import InfluxV2, Trouble

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +10,12 @@ import pytest
 
 from agent.wire import MachineId
 from backend.ids import AccountId, SiteId
+from backend.store.errors import StoreUnavailable
 from backend.store.influx import tiers
 from backend.store.influx.client import Client
 from backend.store.influx.engine import InfluxStore
-from backend.store.influx.errors import StoreUnavailable
 from backend.store.influx.queries import LAST_US, Column, Select
-from backend.store.protocol import Everything, Hold, Part, SeriesQuery
+from backend.store.protocol import DataClass, Everything, Hold, Part, SeriesQuery
 from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine, reading
 from tests.backend.store.influx.conftest import Clock, Stores
 from tests.fakes.influx_v2 import InfluxV2, Trouble
@@ -111,9 +111,9 @@ async def test_a_change_of_tier_writes_to_the_new_bucket_and_reads_both(
 async def test_a_hold_keeps_what_is_past_where_no_rule_removes_it(store: InfluxStore, client: Client) -> None:
     await days(store)
     await store.set_window(A, "telemetry_raw", timedelta(days=3, hours=1))
-    hold = Hold(start=NOW - 6 * DAY, end=NOW - 4 * DAY)
-    assert [one.rows for one in await store.sweep(A, now=NOW, hold=hold)] == [6 - 2]
-    assert await store.sweep(A, now=NOW, hold=hold) == []
+    holds: Mapping[DataClass, Hold] = {"telemetry_raw": Hold(start=NOW - 6 * DAY, end=NOW - 4 * DAY)}
+    assert [one.rows for one in await store.sweep(A, now=NOW, holds=holds)] == [6 - 2]
+    assert await store.sweep(A, now=NOW, holds=holds) == []
     assert await stored(client, "machine") == {"raw_90d": 4, "raw_held": 2}
     assert await stored(client, "board") == {"raw_90d": 12, "raw_held": 6}
     assert await stored(client, "facts") == {"raw_90d": 4, "raw_held": 2}
@@ -133,7 +133,7 @@ async def test_a_hold_without_bounds_keeps_all_with_its_rollups(
     await store.tend(now=clock.now)
     for data_class in ("telemetry_raw", "telemetry_rollup"):
         await store.set_window(A, data_class, timedelta(0))
-    assert await store.sweep(A, now=clock.now, hold=Hold()) == []
+    assert await store.sweep(A, now=clock.now, holds={"telemetry_raw": Hold(), "telemetry_rollup": Hold()}) == []
     assert await stored(client, "machine") == {"raw_held": 2}
     assert await stored(client, "rollup") == {"5m_held": 2, "1h_held": 2}
     assert await stored(client, "total") == {"5m_held": 2, "1h_held": 2}

@@ -12,8 +12,8 @@ import pytest
 
 from agent.wire import Batch, Board, State
 from backend.ids import AccountId, SiteId
+from backend.store.errors import StoreUnavailable
 from backend.store.influx.engine import InfluxStore
-from backend.store.influx.errors import StoreUnavailable
 from backend.store.protocol import Aggregate, SeriesQuery
 from tests.backend.readings import NOW, SITE, at, batch, machine, reading
 from tests.backend.store.influx.conftest import Clock, Stores
