@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import consents, erasure, oversight, policies, retention, support
+from backend.api import consents, erasure, oversight, policies, retention, support, visits
 from backend.api.oversight import DigestsReply, LogQuery, LogReply, ProcessorsReply, SignRequest
 from backend.api.route import HTML, Route
 from backend.api.rows import get, post
@@ -12,7 +12,7 @@ from backend.api.rows import get, post
 
 def privacy_routes() -> tuple[Route[Any], ...]:
     """The rows."""
-    return (*_oversight(), *_choices(), *_kept(), *_erasure())
+    return (*_oversight(), *_choices(), *_kept(), *_erasure(), *_visits())
 
 
 def _oversight() -> tuple[Route[Any], ...]:
@@ -34,6 +34,19 @@ def _oversight() -> tuple[Route[Any], ...]:
             "public",
             "Who handles data for us",
             ProcessorsReply,
+        ),
+    )
+
+
+def _visits() -> tuple[Route[Any], ...]:
+    return (
+        get("/v1/visits", visits.listed, "oversee", "Log data of the pages", visits.VisitsReply, visits.VisitsQuery),
+        post(
+            "/v1/visits/spent",
+            visits.Spending().post,
+            "public",
+            "Say how long a page was open, which a page does by itself",
+            visits.SpentRequest,
         ),
     )
 

@@ -35,21 +35,29 @@ class Rate:
 
 
 def address(request: web.Request, proxies: tuple[str, ...]) -> str:
-    """Who sent a request: its peer, or what our own proxies say of theirs. IPv6 by its /64, one customer's."""
+    """Who sent a request, as a key to count by. IPv6 by its /64, one customer's."""
+    found = sender(request, proxies)
+    if found is None:
+        return "unknown"
+    return str(found) if found.version == 4 else str(ip_network(f"{found}/64", strict=False))
+
+
+def sender(request: web.Request, proxies: tuple[str, ...]) -> IPv4Address | IPv6Address | None:
+    """Who sent a request: its peer, or what our own proxies say of theirs."""
     networks = [ip_network(proxy) for proxy in proxies]
-    sender = _parsed(request.remote or "")
+    found = _parsed(request.remote or "")
     for previous in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
         before = _parsed(previous.strip())
-        if before is None or sender is None or not any(sender in network for network in networks):
+        if before is None or found is None or not any(found in network for network in networks):
             break
-        sender = before
-    if sender is None:
-        return "unknown"
-    return str(sender) if sender.version == 4 else str(ip_network(f"{sender}/64", strict=False))
+        found = before
+    return found
 
 
 def _parsed(value: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(value)
+        found = ip_address(value)
     except ValueError:
         return None
+    # Where one socket takes both, IPv4 looks like ::ffff:192.0.2.1: all of it would be one /64.
+    return getattr(found, "ipv4_mapped", None) or found

@@ -26,7 +26,7 @@ class Kept(BaseModel):
 
 
 class RetentionReply(BaseModel):
-    """All classes that an account may choose for."""
+    """All classes that an account may choose for, and `access_log`: visits of pages, which are no account's."""
 
     classes: list[Kept]
 
@@ -49,6 +49,7 @@ async def listed(call: Call[Query]) -> RetentionReply:
         classes=[
             *(Kept(data_class=c, window_days=stored[c] / _DAY, oldest=oldest_stored[c]) for c in _STORED),
             *(Kept(data_class=name, window_days=kept[name] / _DAY, oldest=oldest[name]) for name in kept),
+            Kept(data_class="access_log", window_days=windows.ACCESS_LOG / _DAY, oldest=None),
         ]
     )
 

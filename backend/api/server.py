@@ -21,6 +21,7 @@ from backend.api.meters import Meters
 from backend.api.problems import Problem
 from backend.api.route import Call, Query, Route
 from backend.api.services import Services
+from backend.api.visits import Visits
 from backend.registry.errors import Forbidden, Invalid, Missing, RegistryError, Taken
 from backend.store.errors import Refused, StoreUnavailable
 
@@ -49,10 +50,12 @@ _OTHER: Final = "other"  # the route of requests that match none: their paths wo
 def application(services: Services, routes: Sequence[Route[Any]]) -> web.Application:
     """An application that serves the routes."""
     app = web.Application(middlewares=[_guard(services.meters)], client_max_size=bodies.SMALL)
+    visits = Visits()
     for route in routes:
-        app.router.add_route(route.method, route.path, _checked(route, services))
+        handler = _checked(route, services, visits)
+        app.router.add_route(route.method, route.path, handler)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, _checked(route, services))
+            app.router.add_route("HEAD", route.path, handler)
     return app
 
 
@@ -77,7 +80,7 @@ def _protocol_log() -> logging.Logger:
     return protocol_log
 
 
-def _checked(route: Route[Any], services: Services) -> Handler:
+def _checked(route: Route[Any], services: Services, visits: Visits) -> Handler:
     """Admit, parse the query, call, turn a model into an answer."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -85,7 +88,7 @@ def _checked(route: Route[Any], services: Services) -> Handler:
         bearer = await admit(request, route, services, now=now)
         query = _query(route.query, request.query)
         call = Call(request=request, services=services, query=query, bearer=bearer, now=now)
-        async with watching.watched(call, route):
+        async with watching.watched(call, route), visits.visited(call, route):
             reply = await route.handler(call)
         if isinstance(reply, BaseModel):
             return web.Response(

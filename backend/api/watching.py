@@ -18,7 +18,7 @@ from backend.privacy.audit import Outcome
 from backend.registry.errors import RegistryError
 
 _NOT_PERSONAL: Final = frozenset({"agent", "read", "operate"})
-_PUBLIC_POSTS: Final = ("/v1/enroll",)
+_PUBLIC_POSTS: Final = ("/v1/enroll", "/v1/visits/spent")
 """Public, and about no person."""
 
 

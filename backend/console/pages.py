@@ -18,6 +18,7 @@ from aiohttp import web
 from pydantic import ConfigDict
 
 from backend.api.route import HTML, Call, Query, Route
+from backend.api.visits import VISIT
 from backend.config import BackendSettings
 from backend.console import rendering
 from backend.console.alarms import alarms
@@ -45,6 +46,7 @@ _FILES: Final = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "confirm.js": "text/javascript",
+    "visit.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 _LINES: Final = 200
@@ -65,18 +67,22 @@ class Choice(Query):
         return View.parse({"state": self.state, "sort": self.sort, "show": self.show})
 
 
-async def frame(call: Call[Choice]) -> web.Response:
-    """The page without the farm."""
-    contact = call.services.settings.contact
-    text = rendering.frame(contact_name=contact.name, contact_email=contact.email, version=_version())
-    return _page(text, {"Cache-Control": "no-cache"})
+def _frame(page: str) -> Callable[[Call[Choice]], Awaitable[web.Response]]:
+    """A page without anybody's data; what it shows of an account, its script asks for."""
 
+    async def handler(call: Call[Choice]) -> web.Response:
+        contact = call.services.settings.contact
+        text = rendering.frame(
+            contact_name=contact.name,
+            contact_email=contact.email,
+            version=_version(),
+            page=page,
+            visit=call.request[VISIT],
+        )
+        return _page(text, {"Cache-Control": "no-cache"})
 
-async def confirm(call: Call[Choice]) -> web.Response:
-    """The page that links of our mails open; what a link carries is in its fragment and goes to the API from there."""
-    contact = call.services.settings.contact
-    text = rendering.frame(contact_name=contact.name, contact_email=contact.email, version=_version(), page="confirm")
-    return _page(text, {"Cache-Control": "no-cache"})
+    handler.__doc__ = f"The page `{page}`."
+    return handler
 
 
 async def farm_now(call: Call[Choice]) -> web.Response:
@@ -172,7 +178,7 @@ ROUTES: Final[Sequence[Route[Any]]] = (
     Route(
         method="GET",
         path="/",
-        handler=frame,
+        handler=_frame("page"),
         access="public",
         summary="The first page; its farm comes from /console/farm",
         query=Choice,
@@ -181,7 +187,7 @@ ROUTES: Final[Sequence[Route[Any]]] = (
     Route(
         method="GET",
         path="/confirm",
-        handler=confirm,
+        handler=_frame("confirm"),
         access="public",
         summary="The page that links of our mails open",
         query=Choice,

@@ -38,13 +38,14 @@ _TEMPLATES: Final = Environment(
 _TEMPLATES.globals["figures"] = figures
 
 
-def frame(*, contact_name: str, contact_email: str | None, version: str, page: str = "page") -> str:
+def frame(*, contact_name: str, contact_email: str | None, version: str, page: str = "page", visit: str = "") -> str:
     """A page without any data: everybody may see it. `page`: the farm's, or `confirm` for links of mails.
 
-    `version` is in the addresses of style and script, so that a browser fetches a new one.
+    `version` is in the addresses of style and script, so that a browser fetches a new one. `visit`: what the page says
+    how long it was open by; "" for none.
     """
     return _TEMPLATES.get_template(f"{page}.html").render(
-        contact_name=contact_name, contact_email=contact_email, version=version
+        contact_name=contact_name, contact_email=contact_email, version=version, visit=visit
     )
 
 

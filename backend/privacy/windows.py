@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from backend import ids
 from backend.privacy import audit
 from backend.registry.errors import Invalid, Missing
-from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, SupportBundle, Window
+from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, SupportBundle, Visit, Window
 from backend.registry.tables import Account, OutboxMessage, Warning
 
 DEFAULTS: Final[Mapping[str, int]] = {
@@ -30,6 +30,9 @@ DEFAULTS: Final[Mapping[str, int]] = {
 
 AUDIT_LOG: Final = timedelta(days=730)
 """For all accounts together: a chain is cut at its beginning only."""
+
+ACCESS_LOG: Final = timedelta(days=30)
+"""For all visits of the web pages: they belong to no account."""
 
 _LONGEST_DAYS: Final = 3_650
 
@@ -116,6 +119,9 @@ async def sweep(session: AsyncSession, *, now: datetime) -> dict[str, int]:
                 if count:
                     await session.execute(delete(table).where(*where))
                     gone[name] = gone.get(name, 0) + count
+    if await session.scalar(select(Visit.id).where(Visit.at < now - ACCESS_LOG).limit(1)) is not None:
+        over = await session.execute(delete(Visit).where(Visit.at < now - ACCESS_LOG).returning(Visit.id))
+        gone["access_log"] = len(over.all())
     if await session.scalar(select(func.min(AuditEntry.at))) is not None and not await _is_any_held(session, now):
         gone["audit_log"] = await audit.forget_before(session, now - AUDIT_LOG)
     return {name: count for name, count in gone.items() if count}

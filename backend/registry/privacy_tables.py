@@ -165,6 +165,18 @@ class Feedback(Base):
     received_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class Visit(Base):
+    """Somebody opened a web page. It belongs to nobody: what would name a person is left out (`privacy.visits`)."""
+
+    __tablename__ = "visits"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    address: Mapped[str] = mapped_column(String(64))  # a network: IPv4 /24, IPv6 /48
+    browser: Mapped[str] = mapped_column(String(32))
+    page: Mapped[str] = mapped_column(String(100))
+    spent_s: Mapped[int | None]
+
+
 class PolicyVersion(Base):
     """The privacy policy as it was published."""
 

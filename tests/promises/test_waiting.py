@@ -7,8 +7,6 @@ import pytest
 from tests.promises.deployed import Service
 
 WAITING = {
-    "P05": ("GET", "/v1/visits", "log data of pages is not collected at all yet"),
-    "P06": ("GET", "/v1/visits", "log data of pages is not collected at all yet, of anybody"),
     "P09": ("GET", "/v1/declared", "issue 6: declared machines are not compared with discovered ones yet"),
     "P17": ("GET", "/v1/staff/incidents", "issue 6: incidents are not recorded yet"),
     "P27": ("GET", "/v1/shares", "issue 6: there is no sharing with third parties yet, so none without consent either"),

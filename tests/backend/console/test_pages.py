@@ -49,7 +49,7 @@ async def test_every_answer_has_the_strict_policy_and_no_cookie(backend: Served,
 async def test_every_file_that_the_frame_names_is_there_and_may_be_kept(backend: Served) -> None:
     _, _, text = await fetched(backend.url + "/")
     named = re.findall(r'(?:href|src)="(/static/[^"]+)"', text)
-    assert len(named) == 3
+    assert len(named) == 4
     for address in named:
         status, headers, _ = await fetched(backend.url + address)
         assert status == 200
