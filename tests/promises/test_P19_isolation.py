@@ -53,7 +53,7 @@ NAMELESS = {
     "POST /v1/register/email", "POST /v1/register/phone", "POST /v1/guardian", "POST /v1/invitations/accept",
     "POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login", "GET /v1/unsubscribe",
     "POST /v1/unsubscribe", "POST /v1/support", "POST /v1/retention", "POST /v1/account/cancel",
-    "GET /v1/policy",
+    "GET /v1/policy", "POST /v1/visits/spent",
 }  # fmt: skip
 
 
