@@ -14,6 +14,8 @@ COMMANDS = {
     "run": "agent.commands.run:run",
     "check-config": "agent.commands.run:check_config",
     "status": "agent.commands.onsite:status",
+    "pause": "agent.commands.pausing:pause",
+    "resume": "agent.commands.pausing:resume",
     "reveal": "agent.commands.onsite:reveal",
     "export-labels": "agent.commands.keys:export_labels",
     "forget": "agent.commands.keys:forget",

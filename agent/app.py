@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from typing import Final
@@ -133,7 +133,7 @@ class Agent:
         self._pools = PublicPools(settings.pools.public, settings.pools.expected)
         self._addresses = dict.fromkeys(expand(settings.network.ranges, settings.network.exclude))
         self._vault = Vault(state.vault, keyring, clock)
-        self._known = KnownMachines(state.machines, clock)
+        self._known = KnownMachines(state.machines, keyring, clock)
         self._uplink = uplink
         self._desk = desk
         self._write_s = write_s
@@ -187,6 +187,7 @@ class Agent:
                 page=self._page.run(),
                 reload=self._reload_over_and_over(),
                 life=self._show_life(),
+                pause=self._pause.follow(),
             ):
                 self._daemon.manager.ready()
                 await stop.wait()
@@ -251,7 +252,9 @@ class Agent:
             for total in self._aggregator.over(self._clock()):
                 self._batcher.add(total)
             await self._write_files()
-            await asyncio.sleep(self._write_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._write_s):
+                    await self._pause.until_changed()  # whoever pressed the button wants to see it
 
     async def _write_files(self, *, everything: bool = False) -> None:
         """Write status, vault and machine list where they are due. Trouble is logged once, and so is its end."""

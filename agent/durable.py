@@ -44,6 +44,17 @@ def write_new(path: Path, data: bytes, mode: int = 0o600) -> None:
         _discard(draft)
 
 
+def remove(path: Path) -> None:
+    """Have no such file, for good; none there is fine. Raises `DiskTrouble`."""
+    try:
+        path.unlink()
+        sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise trouble(error, path) from error
+
+
 def private_folder(path: Path) -> Path:
     """Make a folder, parents included, that only its owner opens. Raises `DiskTrouble`."""
     try:

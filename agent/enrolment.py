@@ -87,7 +87,7 @@ class State:
 
     @property
     def machines(self) -> Path:
-        return self.folder / "machines.json"
+        return self.folder / "machines.sealed"
 
     @property
     def status(self) -> Path:

@@ -1,6 +1,8 @@
 """The machines that this site had: after a restart they are asked at once, and one that is down is known to be.
 
-The list stays at the site. It is there whole or not at all; what is missing from it is found again by the next scan.
+The list stays at the site, sealed with a key made of the site's. It is there whole or not at all; what is missing from
+it is found again by the next scan. Older versions left it in clear: that file is read where there is no sealed one, and
+goes once there is.
 """
 
 from __future__ import annotations
@@ -18,8 +20,12 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from agent import durable
 from agent.drivers.protocol import Driver, Miner
 from agent.errors import MinerUnreachable, Misconfigured
+from agent.pseudonym import Keyring
 from agent.reading import Facts, Live
+from agent.sealed import Damaged, SealedFile
 
+_IN_CLEAR: Final = "machines.json"
+"""What older versions called the list, beside where it is now."""
 _FORGET_AFTER: Final = timedelta(days=7)
 """A machine that was not seen for so long is gone, not down."""
 _WRITE_AGAIN: Final = timedelta(hours=1)
@@ -40,8 +46,9 @@ _LIST: Final = TypeAdapter(list[_Known])
 class KnownMachines:
     """Facts of each machine by its address, and when it was last seen."""
 
-    def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, keyring: Keyring, clock: Callable[[], datetime]) -> None:
         self._path = path
+        self._keyring = keyring
         self._clock = clock
         self._known: dict[str, _Known] = {}
         self._changed = False
@@ -52,28 +59,19 @@ class KnownMachines:
 
         Raises `Misconfigured` when the file cannot be read; a damaged one is as good as none.
         """
-        try:
-            found = _LIST.validate_json(self._path.read_bytes())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise Misconfigured(f"cannot read {self._path}: {error.strerror}") from error
-        except ValidationError:
-            log.warning("machines.forgotten", why="machines.json is damaged; the scan finds them again")
-            return []
+        sealed(self._path).settle(self._keyring)
+        found = _read(self._path, self._keyring)
+        self._changed = _in_clear(self._path).exists()
         oldest = self._clock() - _FORGET_AFTER
         kept = [one for one in found if one.facts.address in addresses and one.seen_at >= oldest]
         self._known = {one.facts.address: one for one in kept}
         return [one.facts for one in kept]
 
     @staticmethod
-    def forget(path: Path, address: str) -> None:
+    def forget(path: Path, keyring: Keyring, address: str) -> None:
         """Take a machine out of the file; no agent may be running. Raises `DiskTrouble`."""
-        try:
-            found = _LIST.validate_json(path.read_bytes())
-        except (FileNotFoundError, ValidationError):
-            return
-        _store(path, [one for one in found if one.facts.address != address])
+        sealed(path).settle(keyring)
+        _store(path, keyring, [one for one in _read(path, keyring) if one.facts.address != address])
 
     def seen(self, facts: Facts) -> Facts | None:
         """This machine answered. What was known of the one at its address."""
@@ -103,7 +101,7 @@ class KnownMachines:
         self._changed = False
         self._written_at = self._clock()
         try:
-            await asyncio.to_thread(_store, self._path, list(self._known.values()))
+            await asyncio.to_thread(_store, self._path, self._keyring, list(self._known.values()))
         except BaseException:
             self._changed = True
             raise
@@ -135,9 +133,44 @@ class RememberedMiner:
         return self._found
 
 
-def _store(path: Path, known: list[_Known]) -> None:
+def sealed(path: Path) -> SealedFile:
+    """The file as such."""
+    return SealedFile(path, "list of machines")
+
+
+def remembered(path: Path, keyring: Keyring) -> list[Facts]:
+    """The facts of all machines of the list. Raises `Misconfigured` when the file cannot be read."""
+    return [one.facts for one in _read(path, keyring)]
+
+
+def _read(path: Path, keyring: Keyring) -> list[_Known]:
+    """The sealed list, else the one in clear; one that is damaged is as good as none."""
+    for content in (lambda: sealed(path).read(keyring), lambda: _bytes(_in_clear(path))):
+        try:
+            if data := content():
+                return _LIST.validate_json(data)
+        except (Damaged, ValidationError):
+            log.warning("machines.forgotten", why="the list of machines is damaged; the scan finds them again")
+    return []
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
+
+
+def _in_clear(path: Path) -> Path:
+    return path.with_name(_IN_CLEAR)
+
+
+def _store(path: Path, keyring: Keyring, known: list[_Known]) -> None:
     plain = [_Known.model_construct(facts=Facts(**_printable(one.facts)), seen_at=one.seen_at) for one in known]
-    durable.write(path, _LIST.dump_json(plain, exclude_none=True))
+    sealed(path).write(keyring, _LIST.dump_json(plain, exclude_none=True))
+    durable.remove(_in_clear(path))
 
 
 def _printable(facts: Facts) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent import vault
+from agent import known, vault
 from agent.enrolment import State
 from agent.errors import Misconfigured
 from agent.identity import identity
@@ -48,16 +48,19 @@ def rotate(state: State, now: datetime, *, keeps_old: bool) -> Keyring:
     """
     with alone(state.spool):
         before, after = Keyring.load(state.key), Keyring.throwaway()
-        names, archive = vault.sealed(state.vault), _sealed(state.old_keys)
-        for file in (names, archive):
+        names, machines, archive = vault.sealed(state.vault), known.sealed(state.machines), _sealed(state.old_keys)
+        files = (names, machines, archive)
+        for file in files:
             file.settle(before)
         keys = old_keys(state.old_keys, before)
         if keeps_old:
             keys = (*keys, OldKey(replaced_at=now, key=before.archived()))
         names.prepare(after, names.read(before) or vault.Content().model_dump_json().encode())
+        if listed := machines.read(before):
+            machines.prepare(after, listed)
         archive.prepare(after, _Archive(keys=keys).model_dump_json().encode())
         after.keep(state.key)
-        for file in (names, archive):
+        for file in files:
             file.settle(after)
         return after
 

@@ -14,6 +14,10 @@ from agent.pseudonym import Keyring
 from agent.seal import Broken
 
 
+class Damaged(Misconfigured):
+    """The key does not open what is there."""
+
+
 class SealedFile:
     """One file, for one purpose."""
 
@@ -23,13 +27,13 @@ class SealedFile:
         self._purpose = purpose
 
     def read(self, keyring: Keyring) -> bytes | None:
-        """The content; None when there is no file. Raises `Misconfigured` when the key does not open it."""
+        """The content; None when there is no file. Raises `Damaged`, or `Misconfigured` when it cannot be read."""
         for path in (self._path, self._beside):
             content = self._opened(path, keyring)
             if content is not None:
                 return content
         if self._path.exists():
-            raise Misconfigured(
+            raise Damaged(
                 f"the {self._purpose} {self._path} is damaged, or of another site.key; "
                 "put back your copy, or move it away: then it begins anew"
             )

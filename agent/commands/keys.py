@@ -97,10 +97,12 @@ def export_labels(file: Path, form: str, config: Path | None, state: Path | None
 def _forget(place: State, pseudonym: str) -> Entry | None:
     """From every file that could tell, whichever key made the pseudonym."""
     with alone(place.spool):
-        entry = vault.forget(place.vault, Keyring.load(place.key), pseudonym)
+        keyring = Keyring.load(place.key)
+        entry = vault.read(place.vault, keyring).get(pseudonym)
         if isinstance(entry, MachineName):
-            KnownMachines.forget(place.machines, entry.address)
+            KnownMachines.forget(place.machines, keyring, entry.address)
             HostKeys(place.folder / FILE).forget(Door(entry.address, 22))
+        vault.forget(place.vault, keyring, pseudonym)  # last: who is killed before it finds the address again
         return entry
 
 

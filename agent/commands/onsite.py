@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from agent import disclosures, vault
+from agent import pause as pauses
 from agent import status as statuses
 from agent.commands.options import Complaint, complaining, config_option, pseudonym_of, state_of, state_option
 from agent.pseudonym import Keyring
@@ -23,9 +24,12 @@ from agent.vault import MachineName, PlainName
 def status(config: Path | None, state: Path | None, *, as_json: bool) -> None:
     """Say how the agent of this site does. Exit code 1 when it is not running."""
     with complaining():
-        found = statuses.read(state_of(config, state).status)
+        place = state_of(config, state)
+        found = statuses.read(place.status)
     now = datetime.now(UTC)
     life = found.life(now)
+    if life == "stopped":  # nobody told it of a pause that has begun or ended since
+        found = found.model_copy(update={"paused_since": pauses.since(place.pause)})
     if as_json:
         click.echo(json.dumps({"life": life, **found.model_dump(mode="json")}, indent=1))
     else:

@@ -18,7 +18,8 @@ from agent import app, status
 from agent.config import AgentSettings
 from agent.enrolment import State, enroll
 from agent.errors import MinerUnreachable, Misconfigured
-from agent.pseudonym import pseudonymize
+from agent.known import remembered
+from agent.pseudonym import Keyring, pseudonymize
 from agent.reading import Facts, Live, RawPool, RawReading
 from agent.simulator.farm import Farm
 from agent.simulator.faults import Fault
@@ -269,6 +270,21 @@ async def test_files_that_cannot_be_written_are_told_once_and_stop_nothing(
             await until(lambda: any(entry["event"] == "files.recovered" for entry in logs))
     events = [entry["event"] for entry in logs if entry["event"].startswith("files")]
     assert events == ["files.trouble", "files.recovered"]
+
+
+async def test_machines_are_written_down_as_soon_as_a_scan_has_found_them(
+    tmp_path: Path, backend: Backend, simulated: Simulated
+) -> None:
+    farm = await simulated("avalon", "avalon")
+    chosen = settings(tmp_path, farm, poll={"interval_s": 3_600, "vendor_passwords": True})  # nothing else is done
+    state = State(chosen.state_dir)
+    await enroll(state, backend.url, "CODE")
+    async with running(chosen):
+        await until(
+            lambda: len(remembered(state.machines, Keyring.load(state.key))) == 2
+        )  # while it runs: a kill is fine
+        found = {facts.address for facts in remembered(state.machines, Keyring.load(state.key))}
+    assert found == {machine.address for machine in farm.machines}
 
 
 async def test_a_site_without_machines_is_told(tmp_path: Path, backend: Backend, simulated: Simulated) -> None:

@@ -198,12 +198,9 @@ flush_s = 1.0
                 await program.stop()
 
     def leaks(self) -> list[str]:
-        """Identifiers of the farm in anything that the backend stored, that was sent, or that was logged.
-
-        Left out is what stays on the site by design: the agent's vault and its list of known machines.
-        """
+        """Identifiers of the farm in anything that either program stored or logged, and in what was sent."""
         places = [self.folder / "backend", self.folder / "backend.log", self.folder / "backend.out"]
-        places += [self.folder / "agent.log", self.folder / "agent.out", self.folder / "agent" / "spool"]
+        places += [self.folder / "agent.log", self.folder / "agent.out", self.folder / "agent"]
         sent = {f"mail {n}": data for n, data in enumerate(self.mail.raw)}
         sent |= {f"mail {n} decoded": _decoded(mail) for n, mail in enumerate(self.mail.mails)}
         sent |= {f"sms {n}": data for n, data in enumerate(self.sms.raw)}
