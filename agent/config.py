@@ -60,6 +60,11 @@ class _Settings(BaseModel):
 
 
 _S = TypeVar("_S", bound=_Settings)
+_REASONS: Final = {
+    "extra_forbidden": "there is no such setting",
+    "model_type": "this is a table: write its name in [brackets], and its settings below",
+}
+"""Where pydantic's words would not help: error type → what to say."""
 
 
 class Backend(_Settings):
@@ -240,7 +245,7 @@ def _complaints(error: ValidationError, path: Path, text: str) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         names = [str(part) for part in fault["loc"]]
-        reason = "there is no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+        reason = _REASONS.get(fault["type"], fault["msg"])
         line = _line_of(text, [name for name in names if not name.isdigit()])
         where = f"{path}:{line}" if line else str(path)
         lines.append(f"{where}: {'.'.join(names)}: {reason.removeprefix('Value error, ')}")

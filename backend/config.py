@@ -27,6 +27,12 @@ from pydantic import (
 
 from backend.registry.sealing import KeySource
 
+_REASONS: Final = {
+    "extra_forbidden": "there is no such setting",
+    "model_type": "this is a table: write its name in [brackets], and its settings below",
+}
+"""Where pydantic's words would not help: error type → what to say."""
+
 _SECRETS: Final = {
     ("registry", "url"): "ITSMINER_REGISTRY_URL",
     ("smtp", "password"): "ITSMINER_SMTP_PASSWORD",
@@ -302,7 +308,7 @@ def _complaints(error: ValidationError, path: Path, text: str) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
         names = [str(part) for part in fault["loc"]]
-        reason = "there is no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+        reason = _REASONS.get(fault["type"], fault["msg"])
         line = _line_of(text, names)
         lines.append(f"{path}{f':{line}' if line else ''}: {'.'.join(names)}: {reason.removeprefix('Value error, ')}")
     return lines

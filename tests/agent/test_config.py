@@ -74,6 +74,7 @@ def test_the_uncommented_example_is_valid(tmp_path: Path) -> None:
     [
         ("[poll]\n\nintervall_s = 5\n", r"agent.toml:3: poll.intervall_s: there is no such setting"),
         ("[pol]\ninterval_s = 5\n", r"agent.toml:1: pol: there is no such setting"),
+        ("lan = 8080\n", r"agent.toml:1: lan: this is a table: write its name in \[brackets\]"),
         ("[poll]\ninterval_s = 0\n", r"agent.toml:2: poll.interval_s: .*greater"),
         ("[poll]\nengine = 'both'\n", r"agent.toml:2: poll.engine: .*'auto', 'pyasic' or 'asic-rs'"),
         ("[poll]\ndeadline_s = nan\n", r"agent.toml:2: poll.deadline_s: "),

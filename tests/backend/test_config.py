@@ -87,6 +87,7 @@ def test_the_example_with_everything_uncommented_loads(tmp_path: Path) -> None:
         ('[listen]\nport = 80\nhots = "x"\n', ":3: listen.hots: there is no such setting"),
         ("[listen]\n\nport = 65536\n", ":3: listen.port: Input should be less than or equal to 65535"),
         ("region = 'EU'\n", ":1: region: "),
+        ("contact = 'help@example.com'\n", ":1: contact: this is a table: write its name in [brackets]"),
         ("[lisen]\nport = 1\n", ":1: lisen: there is no such setting"),
         ("listen = 5\n", ":1: listen: "),
         ("smtp = 5\n", ":1: smtp: "),
