@@ -101,6 +101,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
             judge=engine,
             meters=meters,
             clock=clock,
+            public_url=public_url,
             wake=dispatcher.wake,
         )
         duties = Duties(database, settings, Post(database, notifiers, settings.contact, public_url))

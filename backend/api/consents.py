@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from backend.api.problems import Problem
 from backend.api.registering import Body, body, done
 from backend.api.route import HTML, Call, Query
-from backend.privacy import purposes, unsubscribing
+from backend.privacy import links, purposes
 from backend.registry.sealing import keys_in
 from backend.registry.tables import Member
 
@@ -99,7 +99,7 @@ async def ask(call: Call[TokenQuery]) -> web.Response:
 async def unsubscribe(call: Call[TokenQuery]) -> web.Response:
     """No more promotion, at once, without logging in (RFC 8058)."""
     async with call.services.database.begin() as session:
-        known = unsubscribing.member_of(keys_in(session), call.query.token)
+        known = links.about(keys_in(session), "unsubscribe", call.query.token)
         if known is None:
             raise Problem(404, "this link was not made here")
         member = await session.get(Member, known)

@@ -11,6 +11,7 @@ from backend.api.enrolment import Enrolment, EnrolReply, EnrolRequest
 from backend.api.ingest import BatchReply, Ingest
 from backend.api.openapi import described_by
 from backend.api.privacy_routes import privacy_routes
+from backend.api.rights_routes import rights_routes
 from backend.api.route import Query, Route
 from backend.config import Accounts, Limits
 
@@ -111,5 +112,5 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             media_type="text/plain",
         ),
     )
-    table = (*table, *account_routes(accounts), *privacy_routes())
+    table = (*table, *account_routes(accounts), *privacy_routes(), *rights_routes())
     return (*table, described_by(table))

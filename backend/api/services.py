@@ -38,6 +38,7 @@ class Services:
     judge: Judge
     meters: Meters
     clock: Clock
+    public_url: str = ""  # as members reach the service: for links in letters
     wake: Callable[[], None] = lambda: None  # there is something in the outbox
     passwords: Passwords = field(init=False, default_factory=Passwords)
     sessions: Sessions = field(init=False)

@@ -21,6 +21,7 @@ from backend.notify.agenda import Agenda, Planner
 from backend.notify.notices import NOTICE, Notice, addressed
 from backend.notify.outbox import GIVE_UP, KIND, insert_new, last_sent, new_row
 from backend.notify.routing import Channel, contact
+from backend.privacy import restricting
 from backend.registry.database import Database
 from backend.registry.tables import Member, OutboxMessage, Site, Telling, Warning
 from backend.warnings.severity import Severity
@@ -30,6 +31,9 @@ LEASE: Final = timedelta(seconds=90)
 
 _LOOKED_AT: Final = 50
 """Messages that one transaction may find to have nothing to say before it lets others write."""
+
+_LOOK_AGAIN: Final = timedelta(minutes=5)
+"""Whether a restriction was lifted."""
 
 _log = structlog.get_logger()
 
@@ -106,6 +110,9 @@ class Claims:
         to = contact(member, channel)
         if to is None:
             await session.delete(row)
+            return None
+        if await restricting.holds(session, row.account_id, member.id):
+            row.due_at, row.expires_at = now + _LOOK_AGAIN, now + GIVE_UP
             return None
         if row.body:
             agenda = await _remembered(session, row.body)

@@ -15,7 +15,6 @@ from backend.privacy import audit, letters
 from backend.privacy.audit import Anchor
 from backend.registry.errors import Missing, Taken
 from backend.registry.privacy_tables import AuditDigest, AuditEntry
-from backend.registry.tables import Staff
 
 ANCHOR_EVERY: Final = timedelta(days=1)
 
@@ -63,10 +62,7 @@ async def digest(session: AsyncSession, every: timedelta, *, now: datetime) -> A
         f"Sign that you read it: POST /v1/staff/audit/sign with digest {made.id}.\n"
         f"Earlier digests that nobody signed: {unsigned}.\n"
     )
-    for admin in await session.scalars(select(Staff).where(Staff.role == "admin", Staff.ended_at.is_(None))):
-        letters.write(
-            session, about=made.id, purpose="law", to=admin, subject=f"Audit digest {made.id}", text=text, now=now
-        )
+    await letters.write_to_admins(session, about=made.id, subject=f"Audit digest {made.id}", text=text, now=now)
     await session.flush()
     return made
 

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from backend.config import BackendSettings
-from backend.privacy import digests, windows
+from backend.privacy import digests, requests, windows
 from backend.privacy.letters import Post
 from backend.registry.database import Database
 
@@ -27,7 +27,7 @@ class Duties:
         self._swept_at: datetime | None = None
 
     async def do(self, *, now: datetime) -> None:
-        """Delete what is past its window; write down the audit log's end; send digests and letters."""
+        """Delete what is past its window; write down the audit log's end; send digests, reminders and letters."""
         if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
             self._swept_at = now
             async with self._database.begin() as session:
@@ -37,4 +37,5 @@ class Duties:
         async with self._database.begin() as session:
             await digests.anchor(session, self._settings.anchor_file, now=now)
             await digests.digest(session, timedelta(days=self._settings.privacy.digest_days), now=now)
+            await requests.remind(session, now=now)
         await self._post.deliver(now=now)

@@ -18,7 +18,7 @@ from backend import ids
 from backend.config import Contact
 from backend.notify.protocol import Message, NeverDeliverable, Notifier, TryLater
 from backend.notify.routing import Channel, contact
-from backend.privacy import purposes, unsubscribing
+from backend.privacy import links, purposes
 from backend.registry.database import Database
 from backend.registry.privacy_tables import Letter
 from backend.registry.sealing import keys_in
@@ -59,6 +59,12 @@ def write(
     )
     session.add(letter)
     return letter
+
+
+async def write_to_admins(session: AsyncSession, *, about: str, subject: str, text: str, now: datetime) -> None:
+    """A letter to each administrator."""
+    for admin in await session.scalars(select(Staff).where(Staff.role == "admin", Staff.ended_at.is_(None))):
+        write(session, about=about, purpose="law", to=admin, subject=subject, text=text, now=now)
 
 
 async def of(session: AsyncSession, about: str) -> list[Letter]:
@@ -129,7 +135,7 @@ class Post:
             if await purposes.may_use(session, member.id, letter.purpose):
                 to = contact(member, Channel(letter.channel))
             if letter.purpose == purposes.MARKETING:
-                token = unsubscribing.token(keys_in(session), member.id)
+                token = links.token(keys_in(session), "unsubscribe", member.id)
                 unsubscribe = f"{self._public_url}/v1/unsubscribe?token={token}"
         elif letter.staff_id is not None:
             staff = await session.get_one(Staff, letter.staff_id)

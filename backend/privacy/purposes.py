@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
+from backend.privacy import restricting
 from backend.registry.errors import Invalid, Missing
 from backend.registry.privacy_tables import Consent
 from backend.registry.tables import Member
@@ -24,6 +25,8 @@ Answer = Literal["given", "withdrawn", "objected"]
 
 MARKETING: Final = "marketing"
 CROSS_BORDER: Final = "cross_border"
+OWED: Final = frozenset({"law", "notices"})
+"""What the service has to tell even who wants nothing else done with their data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ async def say(session: AsyncSession, member: Member, purpose: str, answer: Answe
 async def may_use(session: AsyncSession, member: str, purpose: str) -> bool:
     """Whether a member's data may be used so now. Raises `KeyError`: no such purpose, so no use."""
     found = REGISTER[purpose]
+    if purpose not in OWED and await _is_restricted(session, member):
+        return False
     if found.basis in ("contract", "law"):
         return True
     last = await _last(session, member, purpose)
@@ -92,6 +97,11 @@ async def history(session: AsyncSession, member: str) -> Sequence[Consent]:
     return (
         await session.scalars(select(Consent).where(Consent.member_id == member).order_by(Consent.at, Consent.id))
     ).all()
+
+
+async def _is_restricted(session: AsyncSession, member: str) -> bool:
+    account = await session.scalar(select(Member.account_id).where(Member.id == member))
+    return account is not None and await restricting.holds(session, account, member)
 
 
 async def _last(session: AsyncSession, member: str, purpose: str) -> Consent | None:

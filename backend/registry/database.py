@@ -25,7 +25,7 @@ from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from backend.registry import privacy_tables  # noqa: F401 (its tables are part of the registry's)
+from backend.registry import privacy_tables, rights_tables  # noqa: F401 (their tables are part of the registry's)
 from backend.registry.sealing import Keys, KeySource, give_keys
 
 WAIT_S: Final = 30.0

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
 from backend.notify.outbox import Outbox
+from backend.privacy import restricting
 from backend.registry import judged
 from backend.registry.database import Database
 from backend.registry.errors import Missing
@@ -86,7 +87,7 @@ class Engine:
                     return False
                 session.add(JudgedBatch(account_id=account, batch_id=str(batch.id), judged_at=now))
                 row.last_batch_at = max(row.last_batch_at or now, now)
-                if row.paused_at is not None:
+                if row.paused_at is not None or await restricting.holds(session, account):
                     return True
                 watch = await watch_of(session, account, site)
                 ledger = self._ledgers.get(site)
@@ -147,6 +148,8 @@ class Engine:
             async with self._database.begin() as session:
                 row = await locked(session, account, site)
                 if row is None or row.paused_at is not None or row.last_batch_at is None:
+                    return
+                if await restricting.holds(session, account):
                     return
                 heard_at = max(row.last_batch_at, listening_since)
                 watch = await watch_of(session, account, site)

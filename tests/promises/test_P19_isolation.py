@@ -43,7 +43,7 @@ WITHOUT_NAMES = (
     "GET /v1/machines", "GET /v1/series", "GET /v1/metrics", "GET /v1/sites", "GET /v1/warnings", "GET /console/farm",
     "GET /v1/members", "GET /v1/tokens", "GET /v1/sessions", "GET /v1/me", "GET /metrics", "GET /healthz", "GET /",
     "GET /confirm", "GET /v1/openapi.json", "GET /v1/audit", "GET /v1/processors", "GET /v1/erase",
-    "GET /v1/account/cancel",
+    "GET /v1/account/cancel", "GET /v1/requests", "GET /v1/account/restriction",
 )  # fmt: skip
 # Each is called with nothing, or with A's own: there is no place for a name of B's.
 NAMELESS = {
@@ -54,6 +54,9 @@ NAMELESS = {
     "POST /v1/password/forgot", "POST /v1/password/reset", "POST /v1/login", "GET /v1/unsubscribe",
     "POST /v1/unsubscribe", "POST /v1/support", "POST /v1/retention", "POST /v1/account/cancel",
     "GET /v1/policy", "POST /v1/visits/spent",
+    "POST /v1/requests", "GET /v1/requests/confirm", "POST /v1/requests/confirm",
+    "POST /v1/account/restriction", "POST /v1/me/restriction", "POST /v1/consents", "GET /v1/consents",
+    "POST /v1/feedback", "GET /v1/retention",
 }  # fmt: skip
 
 
@@ -173,6 +176,6 @@ def test_the_walker_walks_every_route() -> None:
         name
         for name, route in TABLE.items()
         if name not in walked and not name.startswith("GET /static/") and "/staff" not in name
-        and route.access in ("public", "read", "operate", "manage", "manage_members", "own", "self", "agent")
+        and route.access in ("public", "read", "operate", "manage", "manage_members", "own", "self", "agent", "privacy")
     }  # fmt: skip
     assert missing == set()

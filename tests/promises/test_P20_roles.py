@@ -28,6 +28,7 @@ READ = {*TOKENS, *MEMBERS}
 MANAGE = {"manage", "manager", "owner"}
 PEOPLE = {"manager", "owner"}
 OWN = {*MEMBERS, *STAFF}
+SUPPORT = {"admin", "support"}
 
 ALLOWED: dict[str, set[str]] = {
     "POST /v1/batches": {"agent"},
@@ -79,6 +80,17 @@ ALLOWED: dict[str, set[str]] = {
     "POST /v1/erase": {"owner"},
     "GET /v1/account/cancel": {"owner"},
     "POST /v1/account/cancel": {"owner"},
+    "POST /v1/requests": set(MEMBERS),
+    "GET /v1/requests": set(MEMBERS),
+    "POST /v1/staff/requests": SUPPORT,
+    "GET /v1/staff/requests": SUPPORT,
+    "GET /v1/staff/request": SUPPORT,
+    "POST /v1/staff/requests/identify": SUPPORT,
+    "POST /v1/staff/requests/answer": SUPPORT,
+    "GET /v1/account/restriction": set(MEMBERS),
+    "POST /v1/account/restriction": {"owner"},
+    "POST /v1/me/restriction": set(MEMBERS),
+    "POST /v1/staff/restriction": SUPPORT,
 }
 PUBLIC = {
     "POST /v1/enroll", "POST /v1/register", "POST /v1/register/email", "POST /v1/register/phone", "POST /v1/guardian",
@@ -86,6 +98,8 @@ PUBLIC = {
     "GET /healthz", "GET /metrics", "GET /v1/openapi.json", "GET /", "GET /confirm", "GET /v1/processors",
     "GET /v1/policy", "GET /v1/unsubscribe", "POST /v1/unsubscribe",
     "POST /v1/visits/spent",
+    "GET /v1/requests/confirm",
+    "POST /v1/requests/confirm",
 }  # fmt: skip
 TABLE = {f"{route.method} {route.path}": route for route in (*routes(Limits()), *PAGES)}
 DECIDED = [name for name in TABLE if name in ALLOWED or name in PUBLIC or name.startswith("GET /static/")]

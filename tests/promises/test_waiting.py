@@ -15,9 +15,7 @@ WAITING = {
     "P33": ("GET", "/v1/cessation", "issue 6: the service cannot be ended by one command yet"),
     "P35": ("GET", "/v1/export", "issue 6: the archive is not made yet; the store exports readings"),
     "P36": ("GET", "/v1/corrections", "issue 6: corrections are not recorded yet"),
-    "P38": ("GET", "/v1/account/restriction", "issue 6: processing cannot be restricted yet"),
     "P40": ("GET", "/v1/export", "issue 6: the archive cannot be imported yet; the store imports readings"),
-    "P42": ("GET", "/v1/requests", "issue 6: written requests are not recorded yet"),
 }
 
 
