@@ -42,6 +42,7 @@ from agent.privacy import Privacy
 from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, RawReading
 from agent.reload import Reloaded, reloaded
+from agent.renewal import Renewal
 from agent.search import REST_S, Search
 from agent.spool import Spool
 from agent.twins import Twin
@@ -79,6 +80,7 @@ async def run(
             desk = Desk(clock)
             privacy = Privacy(settings.privacy.mode, state.totals_only)
             uplink = Uplink(client, lambda: _enrolment(settings, state), spool, clock, pacing, desk.leaves, privacy)
+            renewal = Renewal(client, state, lambda: _enrolment(settings, state), clock, uplink.renewed)
             agent = Agent(
                 settings,
                 state,
@@ -87,6 +89,7 @@ async def run(
                 driver,
                 spool,
                 uplink,
+                renewal,
                 desk,
                 privacy,
                 clock,
@@ -116,6 +119,7 @@ class Agent:
         driver: Driver,
         spool: Spool,
         uplink: Uplink,
+        renewal: Renewal,
         desk: Desk,
         privacy: Privacy,
         clock: Callable[[], datetime],
@@ -135,6 +139,7 @@ class Agent:
         self._vault = Vault(state.vault, keyring, clock)
         self._known = KnownMachines(state.machines, keyring, clock)
         self._uplink = uplink
+        self._renewal = renewal
         self._desk = desk
         self._write_s = write_s
         self._daemon = daemon
@@ -202,7 +207,12 @@ class Agent:
         """Ask and send. When a pause begins, what is under way is broken off: it is meant to be at once."""
         while True:
             await self._pause.until_over()
-            async with _together(poll=self._poller.run(), scan=self._search.run(), uplink=self._uplink.run()):
+            async with _together(
+                poll=self._poller.run(),
+                scan=self._search.run(),
+                uplink=self._uplink.run(),
+                renewal=self._renewal.run(),
+            ):
                 await self._pause.until_begun()
             for miner in list(self._poller.miners.values()):
                 self._poller.add(miner)  # anew, or all the turns that it misses would begin at the same moment

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from agent import durable, transit
 from agent.errors import DiskTrouble, Misconfigured, Rejected
+from agent.lock import taking_turns
 from agent.pseudonym import Keyring
 from agent.wire import CONTRACT
 
@@ -37,6 +39,8 @@ class Enrolment(BaseModel):
     site: Id
     site_name: Annotated[str, StringConstraints(max_length=200)] = ""
     token: SecretStr
+    next_token: SecretStr | None = None
+    """That is about to take its place: `agent.renewal`."""
 
 
 class _Granted(BaseModel):
@@ -162,13 +166,32 @@ def _check_writable(state: State) -> None:
     probe.unlink()
 
 
+def change(state: State, token: SecretStr, changes: Mapping[str, SecretStr | None]) -> bool:
+    """Write an enrolment anew if `token` is still the one in use; else nothing happens, and it is False.
+
+    Raises `Misconfigured` or `DiskTrouble`; then the file is what it was.
+    """
+    with taking_turns(state.folder):
+        enrolled = load(state)
+        if enrolled.token != token:
+            return False
+        _write(state, enrolled.model_copy(update=dict(changes)))
+        return True
+
+
 def _keep(state: State, enrolment: Enrolment) -> None:
-    data = enrolment.model_dump() | {"token": enrolment.token.get_secret_value()}
     try:
-        durable.write(state.enrolment, json.dumps(data, indent=1).encode() + b"\n")
+        with taking_turns(state.folder):
+            _write(state, enrolment)
     except DiskTrouble as error:
         raise DiskTrouble(f"{error}; the code is used up, ask for another one") from error
     state.totals_only.unlink(missing_ok=True)  # what the backend allows this site is asked anew
+
+
+def _write(state: State, enrolment: Enrolment) -> None:
+    said = enrolment.model_dump(exclude_none=True)
+    data = {name: one.get_secret_value() if isinstance(one, SecretStr) else one for name, one in said.items()}
+    durable.write(state.enrolment, json.dumps(data, indent=1).encode() + b"\n")
 
 
 async def _trade(url: str, code: str, ca_file: Path | None) -> _Granted:

@@ -27,6 +27,20 @@ def locked(folder: Path) -> int:
 
 
 @contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """Within the block no other process is in one of this folder; waits for its turn. Raises `DiskTrouble`."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise durable.trouble(error, folder) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Within the block no agent runs with this folder, and none starts. Raises `Misconfigured` when one does."""
     handle = locked(durable.private_folder(folder))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -116,6 +117,7 @@ class Uplink:
         self._leaving = leaving
         self._privacy = privacy or Privacy.open_mind()
         self._news = asyncio.Event()
+        self._renewed = asyncio.Event()
         self._failures = 0
         self._condition = Condition("idle", "", clock(), None, 0, 0)
 
@@ -127,6 +129,11 @@ class Uplink:
         """A batch was spooled: send it at once, unless the backend is being waited for."""
         self._news.set()
 
+    def renewed(self) -> None:
+        """There is another token: use it from the next request on, and do not wait any more if one was refused."""
+        self._renew()
+        self._renewed.set()
+
     async def run(self) -> None:
         """Send until cancelled. Raises nothing of its own: every failure has its wait."""
         while True:
@@ -136,7 +143,10 @@ class Uplink:
                 await self._news.wait()
             except NotAllowed as error:
                 self._enter("paused", str(error))
-                await asyncio.sleep(self._pacing.paused_s)
+                self._renewed.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._pacing.paused_s):
+                        await self._renewed.wait()
                 self._renew()
             except (RetryLater, DiskTrouble) as error:
                 self._enter("waiting", str(error))

@@ -120,7 +120,13 @@ def _account() -> tuple[Route[Any], ...]:
         ),
         post("/v1/sites/revoke", people.revoke_agent, "manage", "Lock a site's agent out", people.SiteRequest),
         post(
-            "/v1/agent/token", people.rotate, "agent", "Change the agent's token", reply=people.RotateReply, status=201
+            "/v1/agent/token",
+            people.rotate,
+            "agent",
+            "Change the agent's token",
+            people.RotateRequest,
+            people.RotateReply,
+            201,
         ),
     )
 

@@ -124,10 +124,15 @@ class CodeReply(BaseModel):
     expires_at: datetime
 
 
-class RotateReply(BaseModel):
-    """The agent's token from now on; the former one is good for `overlap_s` still."""
+class RotateRequest(Body):
+    """A token that the agent made and wrote down, `imt_` and 256 random bits: its SHA-256."""
 
-    token: str
+    token_sha256: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
+class RotateReply(BaseModel):
+    """It is let in from now on; the former one is good for `overlap_s` still."""
+
     overlap_s: Annotated[float, Field(ge=0)]
 
 
@@ -269,7 +274,8 @@ async def revoke_agent(call: Call[Query]) -> web.Response:
 
 
 async def rotate(call: Call[Query]) -> RotateReply:
-    """An agent's new token."""
+    """An agent's new token, which it knows already: no answer that gets lost locks it out."""
+    sent = await body(call, RotateRequest)
     async with call.services.database.begin() as session:
-        _, secret = await tokens.rotate(session, call.bearer_known, now=call.now)
-    return RotateReply(token=secret, overlap_s=tokens.OVERLAP / timedelta(seconds=1))
+        await tokens.rotate(session, call.bearer_known, sent.token_sha256, now=call.now)
+    return RotateReply(overlap_s=tokens.OVERLAP / timedelta(seconds=1))

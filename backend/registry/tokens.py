@@ -19,7 +19,7 @@ from backend.accounts import secret as secrets
 from backend.accounts.rights import roles_for
 from backend.accounts.secret import Secret
 from backend.ids import AccountId, MemberId, SiteId
-from backend.registry.errors import Missing
+from backend.registry.errors import Invalid, Missing
 from backend.registry.names import name as checked
 from backend.registry.tables import Member, Token
 
@@ -29,7 +29,7 @@ Kind = Literal["agent", "read", "operate", "manage"]
 PREFIX: Final = "imt_"
 
 OVERLAP: Final = timedelta(minutes=10)
-"""So long an agent's former token is good after a rotation: the answer may have been lost."""
+"""So long an agent's former token is good after a rotation: what it sends at that moment arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +120,40 @@ async def revoke_agents(session: AsyncSession, account: AccountId, site: SiteId,
     )
 
 
-async def rotate(session: AsyncSession, agent: Bearer, *, now: datetime) -> tuple[Token, Secret]:
-    """A new token for an agent; those before it are good for `OVERLAP` still."""
+async def rotate(session: AsyncSession, agent: Bearer, token_hash: str, *, now: datetime) -> None:
+    """Let a token in that an agent made; those before it are good for `OVERLAP` still. Asked again, it is so again.
+
+    The agent has written its token down before it asks, so an answer that gets lost locks nobody out. Raises `Missing`
+    for what is no agent's and `Invalid` for a hash that is another's, or when the token that asks was replaced itself.
+    """
     if agent.account is None or agent.site is None:
         raise Missing("this token is not an agent's")
-    is_former = (Token.account_id == agent.account, Token.site_id == agent.site, Token.kind == "agent")
+    is_of_agent = (Token.account_id == agent.account, Token.site_id == agent.site, Token.kind == "agent")
+    is_good = (Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > now))
+    lasts = await session.scalar(select(Token.id).where(Token.id == agent.token, Token.expires_at.is_(None)))
+    known = await session.scalar(select(Token).where(Token.token_hash == token_hash))
+    if known is None and lasts is not None:
+        known = Token(
+            id=ids.new("tok"),
+            account_id=agent.account,
+            kind="agent",
+            site_id=agent.site,
+            label=f"agent of {agent.site}",
+            token_hash=token_hash,
+            created_at=now,
+        )
+        session.add(known)
+        await session.flush()
+    elif (
+        known is None
+        or await session.scalar(select(Token.id).where(Token.id == known.id, *is_of_agent, *is_good)) is None
+    ):
+        raise Invalid("this token was replaced by another one, or the new one is not free; make a new one")
     ends_at = now + OVERLAP
     await session.execute(
         update(Token)
-        .where(*is_former, Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > ends_at))
+        .where(
+            *is_of_agent, Token.id != known.id, *is_good, or_(Token.expires_at.is_(None), Token.expires_at > ends_at)
+        )
         .values(expires_at=ends_at)
     )
-    return await issue(session, agent.account, kind="agent", site=agent.site, label=f"agent of {agent.site}", now=now)

@@ -187,6 +187,22 @@ async def test_a_token_that_is_refused_pauses_and_says_so_and_a_new_one_goes_on_
         assert "tok_" not in repr(logs)
 
 
+async def test_a_token_that_was_renewed_is_used_at_once(tmp_path: Path, backend: Backend) -> None:
+    async with bench(tmp_path, backend, Pacing(paused_s=600)) as site:
+        site.append(1)
+        await site.until_empty()
+        site.token = "tok_fresh456789abcdef"
+        site.uplink.renewed()
+        backend.answers = [problem(401, "token revoked")]
+        site.append(2)
+        await until(lambda: site.uplink.condition.word == "paused")
+        assert backend.requests[-1]["Authorization"] == "Bearer tok_fresh456789abcdef"
+        site.token = "tok_third456789abcdef"
+        site.uplink.renewed()
+        await site.until_empty()
+        assert backend.requests[-1]["Authorization"] == "Bearer tok_third456789abcdef"
+
+
 async def test_an_outage_is_logged_once_and_its_end_once(tmp_path: Path, backend: Backend) -> None:
     backend.answers = [says(503)] * 5
     async with bench(tmp_path, backend) as site:

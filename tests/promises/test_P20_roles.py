@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -202,10 +203,15 @@ async def test_an_agents_token_is_changed_and_revoked(here: Service) -> None:
     site = (await here.post("/v1/sites", {"name": "North"}, owner.token)).json["site"]
     code = (await here.post("/v1/sites/code", {"site": site}, owner.token)).json["code"]
     old = (await here.post("/v1/enroll", {"code": code, "agent": "1.0", "contract": 1})).json["token"]
-    new = (await here.post("/v1/agent/token", token=old)).json["token"]
+    new, stolen = "imt_" + "n" * 43, "imt_" + "s" * 43
+    for _ in range(2):  # an answer may get lost
+        answer = await here.post("/v1/agent/token", {"token_sha256": sha256(new.encode()).hexdigest()}, old)
+        assert (answer.status, answer.json) == (201, {"overlap_s": 600.0})
+    for token_sha256 in (sha256(stolen.encode()).hexdigest(), "no hash"):  # whoever was replaced replaces nobody
+        assert (await here.post("/v1/agent/token", {"token_sha256": token_sha256}, old)).status == 422
     ask = [here.post("/v1/batches", {}, token) for token in (old, new)]
     assert [answer.status for answer in await asyncio.gather(*ask)] == [422, 422]
     here.offset += tokens.OVERLAP
-    assert [(await here.post("/v1/batches", {}, token)).status for token in (old, new)] == [401, 422]
+    assert [(await here.post("/v1/batches", {}, token)).status for token in (old, new, stolen)] == [401, 422, 401]
     assert (await here.post("/v1/sites/revoke", {"site": site}, owner.token)).status == 204
     assert (await here.post("/v1/batches", {}, new)).status == 401
