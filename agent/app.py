@@ -147,6 +147,7 @@ class Agent:
         self._batcher = Batcher(
             spool,
             enrolled.site,
+            keyring.epoch,
             clock,
             batch_readings=settings.spool.batch_readings,
             flush_s=settings.spool.flush_s,

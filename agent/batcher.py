@@ -31,6 +31,7 @@ class Batcher:
         self,
         spool: Spool,
         site: str,
+        epoch: str,
         clock: Callable[[], datetime],
         *,
         batch_readings: int,
@@ -41,6 +42,7 @@ class Batcher:
         """`spooled` is called after each batch that the spool took."""
         self._spool = spool
         self._site = site
+        self._epoch = epoch
         self._clock = clock
         self._batch_readings = batch_readings
         self._flush_s = flush_s
@@ -125,6 +127,7 @@ class Batcher:
                     id=uuid4(),
                     site=self._site,
                     agent=self._agent,
+                    epoch=self._epoch,
                     sent_at=self._clock(),
                     readings=tuple(one for one in part if isinstance(one, Reading)),
                     aggregates=totals or None,

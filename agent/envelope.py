@@ -16,6 +16,7 @@ from agent.wire import CONTRACT, Batch, ContractError, UnknownContract, decode, 
 
 _HEAD: Final = re.compile(
     rb'\{"id":"([0-9a-f-]{36})","contract":(\d{1,9}),"site":"[a-z0-9_-]{1,64}","agent":"[^"]{1,64}",'
+    rb'(?:"epoch":"epo-[0-9a-z]{16}",)?'
     rb'("sent_at":"[^"]{1,40}","backlog_s":[0-9.e+-]{1,30}),"readings":\['
 )
 _MACHINE: Final = b'"machine":"mnr-'  # once in a reading: no text field of the contract holds a quotation mark
@@ -62,7 +63,7 @@ class Envelope(NamedTuple):
     def joined_with(self, others: Sequence[Envelope]) -> Envelope:
         """One batch with the readings of all of them, in their order; its id follows from the first's and the last's.
 
-        All must be of one site, and joinable.
+        All must be of one site and epoch, and joinable.
         """
         name = uuid5(self.id, f"joined up to {others[-1].id}")
         parts = [one.data[_head(one.data).end() : -len(b"]}")] for one in (self, *others)]

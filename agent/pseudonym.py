@@ -30,6 +30,7 @@ from agent.wire import Board, Pool, Reading, State
 
 KEY_BYTES: Final = 32
 _CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")
+_EPOCH: Final = "epo"
 _CACHED: Final = 65_536
 """Pseudonyms kept per key: one machine has about four, most of them shared. Bounded, so that a machine that
 makes up a new worker each poll costs time and no memory."""
@@ -106,10 +107,18 @@ class Keyring:
         """The pseudonym of a value; every way to write the same MAC, address, host or wallet gives the same one."""
         return self._cached(Kind(kind), value)
 
+    @property
+    def epoch(self) -> str:
+        """The pseudonym of the key itself: another key, another epoch."""
+        return self._made(_EPOCH, "")
+
     def _compute(self, kind: Kind, value: str) -> str:
-        message = kind.encode() + b"\0" + canonical(kind, value).encode(errors="surrogatepass")
+        return self._made(kind, canonical(kind, value))
+
+    def _made(self, prefix: str, value: str) -> str:
+        message = prefix.encode() + b"\0" + value.encode(errors="surrogatepass")
         code = base64.b32encode(hmac.digest(self._key, message, "sha256")[:10]).translate(_CROCKFORD)
-        return f"{kind}-{code.decode()}"
+        return f"{prefix}-{code.decode()}"
 
 
 def canonical(kind: Kind, value: str) -> str:

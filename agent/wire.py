@@ -57,6 +57,7 @@ PoolHost = Annotated[
     str,
     StringConstraints(pattern=rf"^(pol-{_CODE}|([a-z0-9-]+\.)+[a-z][a-z0-9-]*)$", max_length=100),
 ]
+Epoch = Annotated[str, StringConstraints(pattern=f"^epo-{_CODE}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 .,_+/()-]*$", max_length=64)]
 """A catalogued name: make, model, firmware version, driver, power mode."""
 FaultCode = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,24}:[A-Za-z0-9_.-]{1,24}$")]
@@ -252,6 +253,8 @@ class Batch(_Frozen):
     """The backend's own name of the site, given at enrolment."""
     agent: Name
     """The agent's version: faults come with updates."""
+    epoch: Epoch | None = None
+    """Pseudonym of the key itself: under another one no machine of before comes again, and none of them is down."""
     sent_at: Instant
     """UTC by the agent's clock when it sent this: a clock that is wrong is seen."""
     backlog_s: Seconds = 0.0

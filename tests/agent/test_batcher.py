@@ -29,6 +29,9 @@ class Disk(Spool):
         return super().append(batch)
 
 
+EPOCH = "epo-0123456789abcdef"
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path, 2**30)
@@ -37,7 +40,7 @@ def disk(tmp_path: Path) -> Disk:
 @contextlib.asynccontextmanager
 async def gathering(disk: Spool, size: int = 10, flush_s: float = 0.05) -> AsyncIterator[Batcher]:
     batcher = Batcher(
-        disk, "sit_1", lambda: NOON, batch_readings=size, flush_s=flush_s, spooled=lambda: None, retry_s=0.02
+        disk, "sit_1", EPOCH, lambda: NOON, batch_readings=size, flush_s=flush_s, spooled=lambda: None, retry_s=0.02
     )
     running = asyncio.create_task(batcher.run())
     yield batcher
@@ -94,7 +97,7 @@ async def test_a_disk_that_fails_is_told_once_and_its_recovery_once_and_nothing_
 
 async def test_memory_is_bounded_while_the_disk_fails(disk: Disk) -> None:
     disk.full = True
-    batcher = Batcher(disk, "sit_1", lambda: NOON, batch_readings=10, flush_s=1, spooled=lambda: None)
+    batcher = Batcher(disk, "sit_1", EPOCH, lambda: NOON, batch_readings=10, flush_s=1, spooled=lambda: None)
     for number in range(400):
         batcher.add(reading(number))
     await batcher.flush()
@@ -105,7 +108,7 @@ async def test_memory_is_bounded_while_the_disk_fails(disk: Disk) -> None:
 
 
 async def test_a_cancelled_flush_neither_loses_nor_doubles(disk: Disk) -> None:
-    batcher = Batcher(disk, "sit_1", lambda: NOON, batch_readings=1, flush_s=1, spooled=lambda: None)
+    batcher = Batcher(disk, "sit_1", EPOCH, lambda: NOON, batch_readings=1, flush_s=1, spooled=lambda: None)
     for number in range(50):
         batcher.add(reading(number))
     for _ in range(20):

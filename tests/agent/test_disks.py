@@ -55,7 +55,14 @@ async def test_a_disk_that_takes_nothing_is_told_once_and_what_was_read_meanwhil
     with Spool(small_disk / "spool", 2**30) as spool:
         spool.append(batch(1))
         batcher = Batcher(
-            spool, "sit_1", lambda: NOON, batch_readings=10, flush_s=0.01, spooled=lambda: None, retry_s=0.02
+            spool,
+            "sit_1",
+            "epo-0123456789abcdef",
+            lambda: NOON,
+            batch_readings=10,
+            flush_s=0.01,
+            spooled=lambda: None,
+            retry_s=0.02,
         )
         running = asyncio.create_task(batcher.run())
         ballast = small_disk / "ballast"

@@ -18,10 +18,13 @@ GOLDENS = Path(__file__).parents[1] / "wire" / "v1"
 MOMENTS = st.integers(0, 4_000_000_000_000).map(lambda ms: datetime.fromtimestamp(ms / 1_000, UTC))
 
 
-@given(st.lists(MOMENTS, max_size=5), MOMENTS)
-def test_it_is_stamped_as_if_it_had_been_parsed(times: list[datetime], now: datetime) -> None:
+EPOCHS = st.sampled_from([None, "epo-0123456789abcdef"])
+
+
+@given(st.lists(MOMENTS, max_size=5), MOMENTS, EPOCHS)
+def test_it_is_stamped_as_if_it_had_been_parsed(times: list[datetime], now: datetime, epoch: str | None) -> None:
     readings = tuple(reading(number, time=time) for number, time in enumerate(times))
-    plain = batch().model_copy(update={"readings": readings, "agent": '0.1.0 "x" '.replace('"', "(")})
+    plain = batch().model_copy(update={"readings": readings, "epoch": epoch, "agent": "0.1.0 (x("})
     envelope = Envelope.made_of(plain)
     sent = decode(envelope.stamped(now))
     backlog_s = max(0.0, (now - min(times, default=now)).total_seconds())
@@ -30,9 +33,9 @@ def test_it_is_stamped_as_if_it_had_been_parsed(times: list[datetime], now: date
     assert encode(sent).count(b"sent_at") == 1
 
 
-@given(st.lists(st.integers(1, 4), min_size=2, max_size=5))
-def test_joined_batches_are_one_batch_with_all_their_readings(sizes: list[int]) -> None:
-    plain = [batch(number, readings=size) for number, size in enumerate(sizes)]
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=5), EPOCHS)
+def test_joined_batches_are_one_batch_with_all_their_readings(sizes: list[int], epoch: str | None) -> None:
+    plain = [batch(number, readings=size).model_copy(update={"epoch": epoch}) for number, size in enumerate(sizes)]
     parts = [Envelope.made_of(one) for one in plain]
     whole = parts[0].joined_with(parts[1:])
     assert whole.opened() == plain[0].model_copy(

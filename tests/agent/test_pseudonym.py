@@ -20,8 +20,8 @@ from agent.identity import canonical_mac, canonical_serial, identity
 from agent.pools import PublicPools
 from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, Live, RawBoard, RawPool, RawReading
-from agent.wire import Reading, State, encode
-from tests.agent.raw import FACTS, LIVE, NOON, POOL, raw
+from agent.wire import Reading, State, decode, encode
+from tests.agent.raw import FACTS, LIVE, NOON, POOL, batch, raw
 from tests.soak.pseudonyms import collisions
 
 KEY = Keyring(bytes(range(32)))
@@ -104,6 +104,12 @@ class TestPseudonym:
     def test_keeps_base58_wallets_of_different_case_apart(self) -> None:
         wallets = ("1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "1BoatSLRHtKNngkdXEeobR76b53LETtpyt")
         assert len({KEY.pseudonym(Kind.ACCOUNT, wallet) for wallet in wallets}) == 2
+
+    def test_of_the_key_itself_is_an_epoch_and_another_keys_is_another(self) -> None:
+        """Computed apart from our code, as above."""
+        assert KEY.epoch == "epo-0hmtqv8vsfkcyfff"
+        assert Keyring(KEY._key).epoch == KEY.epoch != Keyring.throwaway().epoch
+        assert decode(encode(batch().model_copy(update={"epoch": KEY.epoch}))).epoch == KEY.epoch
 
     def test_refuses_a_kind_that_the_contract_does_not_have(self) -> None:
         with pytest.raises(ValueError, match="srv"):

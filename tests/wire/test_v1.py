@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parent / "v1"
 PUBLISHED = {
     "aggregates.json": "b4187bba1e346134",
     "empty.json": "2b3ca7e31bcd413a",
+    "epoch.json": "94ad2ddb6ad4e035",
     "full.json": "654576ae11aaf324",
     "refused-clear-worker.json": "03ad8b26845f8e56",
     "refused-contract-2.json": "6b922b692994b472",
