@@ -6,26 +6,32 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
 from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
 from backend.privacy import audit, digests, processors
+from backend.registry.privacy_tables import AuditEntry
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class LogQuery(Query):
-    """`after`: a place in the log; `account`: of one account only."""
+    """`after`: a place in the log."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     after: Annotated[int, Field(ge=0)] = 0
 
 
-class Entry(BaseModel):
-    """One access."""
+class OwnLogQuery(Query):
+    """`before`: for what follows on an answer, its oldest entry's time; those of that second come again."""
 
-    seq: int
+    before: AwareDatetime | None = None
+
+
+class Entry(BaseModel):
+    """One access. Its place in the log is for who oversees it: it counts what other accounts do, too."""
+
+    seq: int | None
     at: datetime
     actor: str
     action: str
@@ -82,14 +88,18 @@ class ProcessorsReply(BaseModel):
     processors: list[Processor]
 
 
-async def own_log(call: Call[LogQuery]) -> LogReply:
+async def own_log(call: Call[OwnLogQuery]) -> LogReply:
     """Who saw what of the account's people: members, staff, jobs."""
-    return await _log(call, call.account)
+    async with call.services.database.read() as session:
+        found = await audit.entries(session, account=call.account, before=call.query.before)
+    return LogReply(entries=[_entry(one, seq=None) for one in found])
 
 
 async def whole_log(call: Call[LogQuery]) -> LogReply:
     """All accesses."""
-    return await _log(call, None)
+    async with call.services.database.read() as session:
+        found = await audit.entries(session, after=call.query.after)
+    return LogReply(entries=[_entry(one, seq=one.seq) for one in found])
 
 
 async def digests_listed(call: Call[Query]) -> DigestsReply:
@@ -140,20 +150,13 @@ async def processors_listed(call: Call[Query]) -> ProcessorsReply:
     )
 
 
-async def _log(call: Call[LogQuery], account: str | None) -> LogReply:
-    async with call.services.database.read() as session:
-        found = await audit.entries(session, account=account, after=call.query.after)
-    return LogReply(
-        entries=[
-            Entry(
-                seq=one.seq,
-                at=one.at,
-                actor=one.actor,
-                action=one.action,
-                account=one.account_id,
-                subject=one.subject,
-                outcome=one.outcome,
-            )
-            for one in found
-        ]
+def _entry(one: AuditEntry, *, seq: int | None) -> Entry:
+    return Entry(
+        seq=seq,
+        at=one.at,
+        actor=one.actor,
+        action=one.action,
+        account=one.account_id,
+        subject=one.subject,
+        outcome=one.outcome,
     )

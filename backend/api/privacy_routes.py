@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.api import consents, erasure, oversight, policies, retention, support, visits
-from backend.api.oversight import DigestsReply, LogQuery, LogReply, ProcessorsReply, SignRequest
+from backend.api.oversight import DigestsReply, LogQuery, LogReply, OwnLogQuery, ProcessorsReply, SignRequest
 from backend.api.route import HTML, Route
 from backend.api.rows import get, post
 
@@ -23,7 +23,7 @@ def _oversight() -> tuple[Route[Any], ...]:
             "own",
             "Who saw data of your account",
             LogReply,
-            LogQuery,
+            OwnLogQuery,
         ),
         get("/v1/staff/audit", oversight.whole_log, "oversee", "The audit log", LogReply, LogQuery),
         get("/v1/staff/audit/digests", oversight.digests_listed, "oversee", "Its digests", DigestsReply),

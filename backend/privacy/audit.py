@@ -79,12 +79,19 @@ async def record(
 
 
 async def entries(
-    session: AsyncSession, *, account: str | None = None, after: int = 0, most: int = 200
+    session: AsyncSession,
+    *,
+    account: str | None = None,
+    after: int = 0,
+    before: datetime | None = None,
+    most: int = 200,
 ) -> Sequence[AuditEntry]:
-    """The newest entries (of one account) after a place in the log, newest first."""
+    """The newest entries (of one account) after a place in the log or before a time, newest first."""
     query = select(AuditEntry).where(AuditEntry.seq > after).order_by(AuditEntry.seq.desc()).limit(most)
     if account is not None:
         query = query.where(AuditEntry.account_id == account)
+    if before is not None:
+        query = query.where(AuditEntry.at <= before)
     return (await session.scalars(query)).all()
 
 
