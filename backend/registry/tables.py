@@ -55,7 +55,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON, list[str]: JSON}
 
 
 def _account() -> Mapped[str]:
@@ -223,6 +223,38 @@ class PausedMachine(Base):
     paused_at: Mapped[datetime]
 
 
+class KnownMachine(Base):
+    """A machine of which readings came, and what the rules remember of it. Forgotten when it is gone for long."""
+
+    __tablename__ = "known_machines"
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True)
+    machine: Mapped[str] = mapped_column(String(32), primary_key=True)
+    make: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str | None] = mapped_column(String(64))
+    first_at: Mapped[datetime]  # its first reading
+    seen_at: Mapped[datetime]  # it answered
+    at: Mapped[datetime]  # its last reading; not behind by more than an hour
+    memory: Mapped[dict[str, Any]]  # backend.warnings.known.Known, as JSON
+
+
+class DeclaredMachines(Base):
+    """So many machines of one model that a member says are at a site."""
+
+    __tablename__ = "declared_machines"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
+    brand: Mapped[str] = mapped_column(String(64))
+    category: Mapped[str | None] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(64))
+    quantity: Mapped[int]
+    machines: Mapped[list[str]]  # pseudonyms of some of them
+    pool: Mapped[str | None] = mapped_column(String(100))
+    tariff: Mapped[str | None] = mapped_column(String(100))  # what a kWh costs
+    changed_at: Mapped[datetime]
+
+
 class RuleOverride(Base):
     """Numbers of a rule that an account changed, and where: "" is everywhere."""
 
@@ -236,6 +268,52 @@ class RuleOverride(Base):
     changed_at: Mapped[datetime]
 
 
+class RuleChange(Base):
+    """Who changed a rule's numbers, when, from what to what; "" is everywhere, no numbers are the weaker sources'."""
+
+    __tablename__ = "rule_changes"
+    __table_args__ = (Index("ix_rule_changes_account_at", "account_id", "at"),)
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    changed_by: Mapped[str] = mapped_column(String(64))  # mem_…, tok_…
+    rule: Mapped[str] = mapped_column(String(32))
+    site_id: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str] = mapped_column(String(64))
+    machine: Mapped[str] = mapped_column(String(32))
+    before: Mapped[dict[str, Any]]
+    after: Mapped[dict[str, Any]]
+
+
+class WarningChange(Base):
+    """That a warning became worse or milder, between its firing and its end."""
+
+    __tablename__ = "warning_changes"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    warning_id: Mapped[str] = mapped_column(ForeignKey("warnings.id", ondelete="CASCADE"), index=True)
+    account_id: Mapped[str] = _account()
+    at: Mapped[datetime]
+    before: Mapped[str] = mapped_column(String(16))  # severities
+    after: Mapped[str] = mapped_column(String(16))
+    value: Mapped[float | None]
+    threshold: Mapped[float | None]
+
+
+class WarningReview(Base):
+    """That a member asked for a person to look at a warning, and what that person says."""
+
+    __tablename__ = "warning_reviews"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = _account()
+    warning_id: Mapped[str] = mapped_column(ForeignKey("warnings.id", ondelete="CASCADE"), index=True)
+    member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
+    reason: Mapped[str] = mapped_column(String(2_000))
+    asked_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+    answered_by: Mapped[str | None] = mapped_column(String(64))  # of the staff
+    answer: Mapped[str | None] = mapped_column(String(2_000))
+
+
 class Silence(Base):
     """Until it ends, nobody is told of what it matches; the warnings themselves go on. A maintenance window too."""
 
@@ -245,6 +323,10 @@ class Silence(Base):
     site_id: Mapped[str | None] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))  # None: every site
     machine: Mapped[str | None] = mapped_column(String(32))  # None: every machine, and the site's own rules
     rule: Mapped[str | None] = mapped_column(String(32))  # None: every rule
+    # Who alone is not told; None: nobody is.
+    member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
+    made_by: Mapped[str | None] = mapped_column(String(64))  # mem_…, tok_…
+    reason: Mapped[str | None] = mapped_column(String(500))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
 

@@ -83,6 +83,7 @@ class Rule:
     compare: Compare
     limits: tuple[Limit, ...]
     clear_margin: float = 0.0
+    clear_at: float | None = None  # instead of a margin: wherever the limit is
     clear_compare: Compare
     clear_for: timedelta
     needs: tuple[Need, ...] = ()
@@ -102,6 +103,8 @@ class Rule:
             raise BadRule(f"{self.name}: the limit of a worse severity has to be harder to reach")
         if self.clear_margin < 0:
             raise BadRule(f"{self.name}: clear_margin is a distance and not negative")
+        if self.clear_at is not None and self.clear_margin:
+            raise BadRule(f"{self.name} clears at {self.clear_at:g}, wherever its limit is: it has no clear_margin")
 
     @property
     def _rises(self) -> bool:
@@ -113,6 +116,8 @@ class Rule:
 
     def is_clear(self, value: float, limit: Limit) -> bool:
         """Whether the value has come back far enough from this limit."""
+        if self.clear_at is not None:
+            return _OPERATORS[self.clear_compare](value, self.clear_at)
         back_at = limit.at - self.clear_margin if self._rises else limit.at + self.clear_margin
         return _OPERATORS[self.clear_compare](value, back_at)
 
@@ -217,6 +222,7 @@ class _Entry(_Strict):
     warning: _Limit | None = None
     critical: _Limit | None = None
     clear_margin: float = 0.0
+    clear_at: float | None = None
     clear_compare: Compare | None = None
     clear_for_s: Annotated[float, Field(ge=0)]
     needs: tuple[_Need, ...] = ()
@@ -246,6 +252,7 @@ def _rule(name: str, table: object) -> Rule:
         compare=entry.compare,
         limits=tuple(Limit(severity, limit.at, timedelta(seconds=limit.for_s)) for severity, limit in limits.items()),
         clear_margin=entry.clear_margin,
+        clear_at=entry.clear_at,
         clear_compare=entry.clear_compare or _OPPOSITES[entry.compare],
         clear_for=timedelta(seconds=entry.clear_for_s),
         needs=tuple(Need(need.field, need.value, need.otherwise) for need in entry.needs),

@@ -32,11 +32,20 @@ from backend.registry.tables import JudgedBatch, RuleState, Site, SiteWatch
 from backend.warnings import absence, upkeep
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
-from backend.warnings.ledger import Judgement, Ledger
+from backend.warnings.judgement import Judgement
+from backend.warnings.ledger import Ledger
+from backend.warnings.machines import forget_gone, save_known
 from backend.warnings.overrides import Numbers, Rulebook, check
 from backend.warnings.past import PREFIX
 from backend.warnings.publish import Publisher, log_events
-from backend.warnings.records import ledger_of, locked, overrides_of, save_episodes, save_states, watch_of
+from backend.warnings.records import (
+    ledger_of,
+    locked,
+    overrides_of,
+    save_episodes,
+    save_states,
+    watch_of,
+)
 
 BEHIND: Final = timedelta(minutes=3)
 """A site whose newest reading was that old when it was sent is sending a backlog."""
@@ -98,6 +107,7 @@ class Engine:
                 events = await self._heard(session, row, ledger.rulebook, batch, judgement, now) + judgement.events
                 await save_states(session, account, site, judgement.states, now=now)
                 await save_episodes(session, account, site, judgement.episodes)
+                await save_known(session, account, site, {name: judgement.known[name] for name in judgement.to_save})
                 _remember(watch, judgement, batch, now)
                 await self._publisher.publish(session, row, events, now=now)
                 version = watch.version
@@ -125,6 +135,7 @@ class Engine:
         if self._forgot_at is None or now - self._forgot_at >= _FORGET_EVERY:
             async with self._database.begin() as session:
                 await judged.forget_old(session, now=now)
+                await forget_gone(session, now=now)
             self._forgot_at = now
 
     async def _heard(

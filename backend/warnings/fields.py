@@ -1,7 +1,7 @@
-"""What a rule can look at: the fields of a reading, and what follows from them.
+"""What a rule can look at: the fields of a reading, what follows from them, and what is known of the machine before.
 
 Every field is a number (true is 1, false is 0) or `None` for missing. A machine that did not answer says nothing:
-only `unreachable` is known of it.
+only `unreachable`, `unseen_h` and `declared` are known of it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.wire import Board, Reading, State
+from backend.warnings.known import HOUR_S, Known
 from backend.warnings.nominal import efficiency_of, fault_severity
 
-Field = Callable[[Reading], float | None]
+Field = Callable[[Reading, Known], float | None]
+"""Of a reading, and of what is known of its machine after it."""
+
+_Said = Callable[[Reading], float | None]
 
 SITE_FIELDS: Final = frozenset({"silent_s", "ill_percent", "backlog_s", "clock_error_s"})
 """What is known of a site. `silent_s`: seconds since a batch came from its agent, the one thing that is known without a
@@ -36,7 +40,7 @@ _AS_THEY_ARE: Final = (
 )
 
 
-def _plain(name: str) -> Field:
+def _plain(name: str) -> _Said:
     def field(reading: Reading) -> float | None:
         value = getattr(reading, name)
         return None if value is None else float(value)
@@ -71,11 +75,32 @@ def hashes(reading: Reading) -> float | None:
     return 1.0 if reading.state is State.HASHING else None
 
 
-def hashrate_percent(reading: Reading) -> float | None:
-    """Of what is expected."""
-    if reading.hashrate_ths is None or not reading.expected_ths:
+def hashrate_percent(reading: Reading, known: Known) -> float | None:
+    """Of what is expected: the nominal hashrate, else the median of the machine's own last 24 hours."""
+    if reading.hashrate_ths is None:
         return None
-    return 100 * reading.hashrate_ths / reading.expected_ths
+    expected_ths = reading.expected_ths or known.usual_ths
+    return 100 * reading.hashrate_ths / expected_ths if expected_ths else None
+
+
+def rejects_percent(reading: Reading, known: Known) -> float | None:
+    """Of the shares of the last 10 minutes; missing for fewer than 20."""
+    return None if reading.shares_rejected is None or reading.shares_accepted is None else known.rejects_percent
+
+
+def restarts(reading: Reading, known: Known) -> float | None:
+    """How often its uptime began anew in the last hour."""
+    return None if reading.uptime_s is None else float(len(known.resets))
+
+
+def unseen_h(_reading: Reading, known: Known) -> float:
+    """Hours since the machine last answered."""
+    return (known.at - known.seen_at) / HOUR_S
+
+
+def declared(_reading: Reading, known: Known) -> float | None:
+    """1 for a machine that its account declared, 0 for one that it did not; missing where it declares nothing."""
+    return None if known.is_declared is None else float(known.is_declared)
 
 
 def fan_slowest_rpm(reading: Reading) -> float | None:
@@ -155,15 +180,25 @@ def fault_level(reading: Reading) -> float | None:
     return float(max((fault_severity(code) for code in reading.fault_codes), default=0))
 
 
-def _answered(field: Field) -> Field:
-    def of_an_answer(reading: Reading) -> float | None:
+def _answered(field: _Said) -> Field:
+    def of_an_answer(reading: Reading, _known: Known) -> float | None:
         return None if reading.state is State.UNREACHABLE else field(reading)
 
     return of_an_answer
 
 
+def _remembered(field: Field) -> Field:
+    def of_an_answer(reading: Reading, known: Known) -> float | None:
+        return None if reading.state is State.UNREACHABLE else field(reading, known)
+
+    return of_an_answer
+
+
 FIELDS: Final[Mapping[str, Field]] = {
-    "unreachable": unreachable,
+    "unreachable": lambda reading, _known: unreachable(reading),
+    "unseen_h": unseen_h,
+    "declared": declared,
+    **{field.__name__: _remembered(field) for field in (hashrate_percent, rejects_percent, restarts)},
     **{name: _answered(_plain(name)) for name in _AS_THEY_ARE},
     **{
         field.__name__: _answered(field)
@@ -171,7 +206,6 @@ FIELDS: Final[Mapping[str, Field]] = {
             mines,
             stopped,
             hashes,
-            hashrate_percent,
             fan_slowest_rpm,
             fan_fastest_rpm,
             boards_missing,

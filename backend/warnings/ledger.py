@@ -7,20 +7,23 @@ costs one time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from agent.wire import Reading
+from agent.wire import MachineId, Reading
+from agent.wire import State as ReadingState
 from backend.warnings.catalogue import Rule
+from backend.warnings.declared import Declaration, assigned
 from backend.warnings.event import Event, event_of
+from backend.warnings.judgement import Judgement, Track
+from backend.warnings.known import DAY_S, HOUR_S, Known, first_known, is_worth_saving, remembered
 from backend.warnings.observe import is_quiet, observe
 from backend.warnings.overrides import Rulebook
 from backend.warnings.past import (
     GAP,
-    MACHINES,
     PREFIX,
     Episode,
     Gap,
@@ -33,48 +36,14 @@ from backend.warnings.past import (
 )
 from backend.warnings.step import Change, Phase, State, step, to_json
 
-FIRST_COVER: Final = timedelta(minutes=5)
-"""How much of a gap counts while nobody knows the site's interval yet."""
-
-INTERVALS_COVERED: Final = 3
-"""A reading speaks for the time since the last one, up to so many intervals; more is a hole, and missing."""
-
 FEWEST: Final = 5
 """Of fewer machines, a share says nothing of the site."""
 
+UNSEEN: Final = "unseen_h"
+"""The field of a machine that needs no reading of it."""
+
 _NO_STATES: Final[Mapping[str, State]] = MappingProxyType({})
 _INSTANT: Final = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One machine: when it was last judged, and its rules that are not plainly inactive."""
-
-    at: datetime
-    states: Mapping[str, State]
-
-
-@dataclass(slots=True)
-class Judgement:
-    """What is so after some readings."""
-
-    judged_to: datetime | None
-    interval: timedelta | None
-    late: Late | None  # None: nothing comes late
-    tracks: dict[str, Track] = field(default_factory=dict)
-    # Changed states by machine and rule, as the database holds them; None: inactive again.
-    states: dict[tuple[str, str], dict[str, Any] | None] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
-    episodes: list[Episode] = field(default_factory=list)
-    too_old: int = 0  # readings that are history and that no rule saw
-    machines: int = 0  # of the site, as far as is known
-    ill: set[str] = field(default_factory=set)  # of those that were judged
-    ill_percent: float = 0.0  # machines with an active warning, of all; 0 for a site of few
-
-    @property
-    def covers(self) -> timedelta:
-        """The longest time that passes between two readings of which the second speaks for all of it."""
-        return INTERVALS_COVERED * self.interval if self.interval else FIRST_COVER
 
 
 class Ledger:
@@ -89,8 +58,9 @@ class Ledger:
         interval: timedelta | None,
         states: Mapping[str, Mapping[str, State]],
         paused: frozenset[str],
+        known: Mapping[str, Known] = MappingProxyType({}),
+        declarations: Sequence[Declaration] = (),
         late: Late | None = None,
-        machines: int = 0,
     ) -> None:
         self.version = version
         self.rulebook = rulebook
@@ -101,18 +71,24 @@ class Ledger:
         # Of machines that were judged before this was read, only this is known: nothing newer than `judged_to`.
         self._floor = judged_to - _INSTANT if judged_to else None
         self._tracks = {machine: Track(self._floor, of) for machine, of in states.items()} if self._floor else {}
-        self._machines = machines  # how many there were when this was read; those that are well have no track yet
-        self._ill = {machine for machine, track in self._tracks.items() if _is_ill(track)}
+        self._known = dict(known)
+        self._declarations = declarations
+        self._gone: frozenset[str] = frozenset()
+        self._hour: float | None = None  # of the last look at machines that are not reported
+        self._counted = rulebook.of_ill_machines()
+        self._ill = {machine for machine, track in self._tracks.items() if self._is_ill(track)}
 
     def judge(self, readings: Iterable[Reading], *, unsent_since: datetime | None = None) -> Judgement:
         """What the readings bring about, each in its own time.
 
         `unsent_since`: the agent has nothing older to send any more. None: it does not say, and nothing comes late.
         """
+        readings = sorted(readings, key=lambda each: each.time)
         result = Judgement(self._judged_to, self._interval, self._late.copy() if self._late else None)
+        self._meet(readings, result)
         if result.late is not None and unsent_since is not None and unsent_since >= result.late.gap.until:
             self._close_gap(result.late, result)
-        for reading in sorted(readings, key=lambda each: each.time):
+        for reading in readings:
             if result.judged_to is not None and reading.time > result.judged_to:
                 self._open_gap(reading.time, unsent_since, result)
             self._judge(reading, result)
@@ -122,17 +98,53 @@ class Ledger:
         self._count(result)
         return result
 
+    def _meet(self, readings: Sequence[Reading], result: Judgement) -> None:
+        """Machines that are new; and once an hour, those that are not reported any more."""
+        for reading in readings:
+            if reading.machine not in self._known and reading.machine not in result.known:
+                result.known[reading.machine] = first_known(reading)
+                result.to_save.add(reading.machine)
+        at = max((reading.time.timestamp() for reading in readings), default=0.0)
+        is_new_hour = at // HOUR_S != self._hour
+        if not is_new_hour and not result.known:
+            return
+        known = {**self._known, **result.known}
+        if self._declarations:
+            for machine, is_declared in assigned(self._declarations, known, at).items():
+                if known[machine].is_declared is not is_declared:
+                    known[machine] = result.known[machine] = known[machine]._replace(is_declared=is_declared)
+        if is_new_hour:
+            result.gone = frozenset(machine for machine, each in known.items() if each.at <= at - DAY_S)
+            self._miss(known, {reading.machine for reading in readings}, at, result)
+
+    def _miss(self, known: Mapping[str, Known], here: Set[str], at: float, result: Judgement) -> None:
+        """Judge the declared machines of which no reading comes: all that is known of them is for how long."""
+        time = datetime.fromtimestamp(at, UTC)
+        for machine, each in known.items():
+            if machine in here or not each.is_declared or machine in self._paused or at - each.seen_at < DAY_S:
+                continue
+            track = self._tracks.get(machine) or Track(self._floor or time - _INSTANT, _NO_STATES)
+            absent = Reading(machine=MachineId(machine), time=time, state=ReadingState.UNREACHABLE)
+            after = dict(track.states)
+            for rule in self.rulebook.of_machine(machine, each.make, each.model):
+                if rule.field == UNSEEN:
+                    self._step(rule, absent, each._replace(at=at), track.at, timedelta.max, after, result)
+            result.tracks[machine] = Track(track.at, after or _NO_STATES)
+
     def _count(self, result: Judgement) -> None:
         """How many machines there are, and how many of those have a warning; only those that were judged are asked."""
-        result.ill = {machine for machine, track in result.tracks.items() if _is_ill(track)}
-        ill = len(self._ill - result.tracks.keys()) + len(result.ill)
-        strangers = len(result.tracks.keys() - self._tracks.keys())
-        result.machines = max(self._machines, len(self._tracks) + strangers)
-        if result.machines < FEWEST:
-            return
-        result.ill_percent = 100 * ill / result.machines
-        if result.machines != self._machines:
-            result.states["", MACHINES] = {"machines": result.machines}
+        result.ill = {machine for machine, track in result.tracks.items() if self._is_ill(track)}
+        gone = self._gone if result.gone is None else result.gone
+        if gone and result.judged_to is not None:
+            since = result.judged_to.timestamp() - DAY_S
+            gone = frozenset(each for each in gone if each not in result.known or result.known[each].at <= since)
+        result.gone = gone
+        ill = len((self._ill - result.tracks.keys() - gone) | (result.ill - gone))
+        machines = len(self._known) + len(result.known.keys() - self._known.keys()) - len(gone)
+        result.ill_percent = 100 * ill / machines if machines >= FEWEST else 0.0
+
+    def _is_ill(self, track: Track) -> bool:
+        return any(state.phase is Phase.FIRING and name in self._counted for name, state in track.states.items())
 
     def adopt(self, judgement: Judgement, version: int) -> None:
         """Go on from a judgement that the database holds."""
@@ -141,7 +153,11 @@ class Ledger:
         self._interval = judgement.interval
         self._late = judgement.late
         self._tracks.update(judgement.tracks)
-        self._machines = judgement.machines
+        self._known.update(judgement.known)
+        if judgement.gone is not None:
+            self._gone = judgement.gone
+        if judgement.judged_to is not None:
+            self._hour = judgement.judged_to.timestamp() // HOUR_S
         self._ill -= judgement.tracks.keys()
         self._ill |= judgement.ill
 
@@ -185,7 +201,9 @@ class Ledger:
             result.too_old += 1
             return
         rules = self.rulebook.of_machine(machine, reading.make, reading.model)
-        after, ended = judge_late(rules, reading, past, result.covers)
+        live = result.known.get(machine) or self._known[machine]
+        known = past.known or first_known(reading)._replace(usual=live.usual, is_declared=live.is_declared)
+        after, ended = judge_late(rules, reading, past, known, result.covers)
         late.pasts[machine] = after
         late.gap = replace(late.gap, at=max(late.gap.at, reading.time))
         result.episodes += ended
@@ -211,6 +229,10 @@ class Ledger:
                 result.too_old += 1
             return
         states = track.states if track else _NO_STATES
+        met = result.known.get(machine) or self._known[machine]
+        known = result.known[machine] = remembered(met, reading)
+        if is_worth_saving(met, known):
+            result.to_save.add(machine)
         if machine in self._paused:
             result.tracks[machine] = Track(reading.time, states)
             return
@@ -219,17 +241,31 @@ class Ledger:
         after = dict(states)
         for rule in rules:
             before = states.get(rule.name)
-            if (before is None or before.is_at_rest) and is_quiet(rule, reading, is_armed=before is not None):
+            if (before is None or before.is_at_rest) and is_quiet(rule, reading, known, is_armed=before is not None):
                 continue
-            state, transition = step(rule, before or State(at=last), observe(rule, reading, covers), reading.time)
-            _keep(after, rule, state)
-            if state != (before or State()):
-                result.states[machine, rule.name] = to_json(rule, state)
-            if transition:
-                result.events.append(event_of(rule, transition, machine, reading.model))
+            self._step(rule, reading, known, last, covers, after, result)
         if states:
             self._drop_switched_off(reading, rules, after, result)
         result.tracks[machine] = Track(reading.time, after or _NO_STATES)
+
+    def _step(
+        self,
+        rule: Rule,
+        reading: Reading,
+        known: Known,
+        last: datetime | None,
+        covers: timedelta,
+        states: dict[str, State],
+        result: Judgement,
+    ) -> None:
+        """One rule of one machine; `states` are the machine's, and what changes of them is written into it."""
+        before = states.get(rule.name) or State(at=last)
+        state, transition = step(rule, before, observe(rule, reading, known, covers), reading.time)
+        _keep(states, rule, state)
+        if state != before:
+            result.states[reading.machine, rule.name] = to_json(rule, state)
+        if transition:
+            result.events.append(event_of(rule, transition, reading.machine, known.model))
 
     def _drop_switched_off(
         self, reading: Reading, rules: tuple[Rule, ...], states: dict[str, State], result: Judgement
@@ -255,10 +291,6 @@ def _interval(result: Judgement, time: datetime) -> timedelta | None:
         return None
     passed = time - result.judged_to
     return passed if result.interval is None else max(result.interval / 2, min(passed, 2 * result.interval))
-
-
-def _is_ill(track: Track) -> bool:
-    return any(state.phase is Phase.FIRING for state in track.states.values())
 
 
 def _keep(states: dict[str, State], rule: Rule, state: State) -> None:

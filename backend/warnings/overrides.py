@@ -31,6 +31,8 @@ _log = structlog.get_logger()
 _LIMITS: Final = {severity.value: severity for severity in Severity}
 _DURATIONS: Final = {f"{severity.value}_for_s": severity for severity in Severity}
 _OTHERS: Final = frozenset({"for_s", "clear_margin", "clear_for_s", "enabled"})
+NAMES: Final = frozenset(_LIMITS) | frozenset(_DURATIONS) | _OTHERS
+"""Of numbers that a change may give."""
 _LONGEST_S: Final = 366 * 86_400
 
 
@@ -52,9 +54,8 @@ class Override:
 
 def changed(rule: Rule, numbers: Numbers) -> Rule:
     """The rule with these numbers. Raises `BadRule`, saying what cannot be."""
-    names = _LIMITS.keys() | _DURATIONS.keys() | _OTHERS
-    if strangers := numbers.keys() - names:
-        raise BadRule(f"{rule.name}: there is no {', '.join(sorted(strangers))}; there are {', '.join(sorted(names))}")
+    if strangers := numbers.keys() - NAMES:
+        raise BadRule(f"{rule.name}: there is no {', '.join(sorted(strangers))}; there are {', '.join(sorted(NAMES))}")
     for name, number in numbers.items():
         if not math.isfinite(number) or (name.endswith("for_s") and not 0 <= number <= _LONGEST_S):
             raise BadRule(f"{rule.name}: {name} cannot be {number}")
@@ -114,6 +115,10 @@ class Rulebook:
     def of_site(self) -> tuple[Rule, ...]:
         """The rules that are on for the site itself."""
         return self._resolved("site", None, None, None)
+
+    def of_ill_machines(self) -> frozenset[str]:
+        """The rules that make a machine ill, by which its site is judged: those that are held back then."""
+        return frozenset(name for rule in self._catalogue if rule.field == "ill_percent" for name in rule.holds_back)
 
     def _resolved(self, scope: str, machine: str | None, make: str | None, model: str | None) -> tuple[Rule, ...]:
         rules = (self._with_changes(rule, machine, make, model) for rule in self._catalogue if rule.scope == scope)

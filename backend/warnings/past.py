@@ -19,6 +19,7 @@ from typing import Any, Final
 from agent.wire import Reading
 from backend.warnings.catalogue import Rule
 from backend.warnings.event import Event, event_of
+from backend.warnings.known import Known, remembered
 from backend.warnings.observe import is_quiet, observe
 from backend.warnings.severity import Severity
 from backend.warnings.step import Change, Clocks, State, from_json, step, to_json
@@ -27,9 +28,6 @@ PREFIX: Final = "~"
 """Before a rule's name, where the states of the past are stored beside those of the present."""
 
 GAP: Final = f"{PREFIX}gap"
-
-MACHINES: Final = f"{PREFIX}machines"
-"""Where a site's number of machines is stored, beside its states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,7 @@ class Past:
     at: datetime
     states: Mapping[str, State]  # by rule
     fired: Mapping[str, Event]  # what fired in the gap and has not ended
+    known: Known | None = None  # None: nothing came late of it yet
 
 
 @dataclass(slots=True)
@@ -69,14 +68,17 @@ class Episode:
     ended_at: datetime
 
 
-def judge_late(rules: tuple[Rule, ...], reading: Reading, past: Past, covers: timedelta) -> tuple[Past, list[Episode]]:
+def judge_late(
+    rules: tuple[Rule, ...], reading: Reading, past: Past, before_it: Known, covers: timedelta
+) -> tuple[Past, list[Episode]]:
     """The machine's past after a late reading, which is newer than those before it, and what ended with it."""
+    known = remembered(before_it, reading)
     states, fired, ended = dict(past.states), dict(past.fired), []
     for rule in rules:
         before = states.get(rule.name)
-        if before is None and is_quiet(rule, reading):
+        if before is None and is_quiet(rule, reading, known):
             continue
-        state, transition = step(rule, before or State(at=past.at), observe(rule, reading, covers), reading.time)
+        state, transition = step(rule, before or State(at=past.at), observe(rule, reading, known, covers), reading.time)
         states[rule.name] = state
         if state == State():
             del states[rule.name]
@@ -89,7 +91,7 @@ def judge_late(rules: tuple[Rule, ...], reading: Reading, past: Past, covers: ti
             fired[rule.name] = event_of(rule, transition, reading.machine, reading.model)
         elif transition.change is Change.ESCALATED and rule.name in fired:
             fired[rule.name] = replace(fired[rule.name], severity=transition.severity)
-    return Past(reading.time, states, fired), ended
+    return Past(reading.time, states, fired, known), ended
 
 
 def joined(live: State | None, past: State | None, gap: Gap, covers: timedelta) -> State | None:

@@ -14,12 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import PausedMachine, RuleOverride, RuleState, Site, SiteWatch, Warning
+from backend.registry.tables import (
+    PausedMachine,
+    RuleOverride,
+    RuleState,
+    Site,
+    SiteWatch,
+    Warning,
+    WarningChange,
+)
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.ledger import Ledger
+from backend.warnings.machines import declarations_of, known_of
 from backend.warnings.overrides import Numbers, Override, Rulebook
-from backend.warnings.past import GAP, MACHINES, PREFIX, Episode, Late, Past, gap_from_json, past_state
+from backend.warnings.past import GAP, PREFIX, Episode, Late, Past, gap_from_json, past_state
 from backend.warnings.severity import Severity
 from backend.warnings.step import Change, State, from_json
 
@@ -85,17 +94,10 @@ async def ledger_of(
         interval=timedelta(seconds=watch.interval_s) if watch.interval_s else None,
         states=states,
         paused=frozenset(paused),
+        known=await known_of(session, account, site),
+        declarations=await declarations_of(session, account, site),
         late=await _late(session, site, catalogue, stored),
-        machines=await _machines(session, site),
     )
-
-
-async def _machines(session: AsyncSession, site: SiteId) -> int:
-    """How many machines the site had, if that was ever said."""
-    row = await session.scalar(
-        select(RuleState.state).where(RuleState.site_id == site, RuleState.machine == "", RuleState.rule == MACHINES)
-    )
-    return row["machines"] if row else 0
 
 
 async def _late(
@@ -184,6 +186,19 @@ async def save_events(
             warning = warnings[key] = _begun(account, site, event)
             session.add(warning)
         assert event.severity is not None  # only what resolves has none
+        if event.change is not Change.FIRED and warning.severity is not None:
+            session.add(
+                WarningChange(
+                    id=ids.new("chg"),
+                    warning_id=warning.id,
+                    account_id=account,
+                    at=event.at,
+                    before=warning.severity,
+                    after=event.severity.value,
+                    value=event.value,
+                    threshold=event.limit,
+                )
+            )
         warning.severity = event.severity.value
         warning.value, warning.threshold = event.value, event.limit
         touched[warning.id] = warning

@@ -16,7 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import uuid4
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from agent.wire import MAX_READINGS, Batch, Board, Pool, Reading, State
+from backend import ids
 from backend.config import Contact, Notify
 from backend.ids import AccountId, SiteId
 from backend.notify.dispatcher import Dispatcher
@@ -26,10 +29,11 @@ from backend.notify.routing import Channel
 from backend.registry import accounts, members, sites, warnings
 from backend.registry.database import Database
 from backend.registry.errors import RegistryError
+from backend.registry.tables import DeclaredMachines
 from backend.warnings.actions import Actions
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
-from backend.warnings.scenario import Act, Expectation, Machine, Scenario, Value, split
+from backend.warnings.scenario import Act, BadScenario, Expectation, Machine, Scenario, Value, split
 
 _TICK: Final = timedelta(minutes=1)
 
@@ -79,7 +83,11 @@ class _Stage:
 
 
 async def rehearse(scenario: Scenario, catalogue: Catalogue | None = None) -> list[str]:
-    """What differs from what the scenario expects, one line each."""
+    """What differs from what the scenario expects, one line each. Raises `BadScenario` for a rule that there is not."""
+    catalogue = catalogue or Catalogue.load()
+    if strangers := {rule for rule in scenario.rules() if rule not in catalogue}:
+        there_are = ", ".join(rule.name for rule in catalogue)
+        raise BadScenario(f"there is no rule {', '.join(sorted(strangers))}; there are {there_are}")
     with TemporaryDirectory(prefix="itsminer-") as folder:
         database = Database(f"sqlite:///{Path(folder) / 'registry.db'}", is_disposable=True)
         try:
@@ -95,9 +103,8 @@ async def rehearse(scenario: Scenario, catalogue: Catalogue | None = None) -> li
                     verified=True,
                     now=scenario.start,
                 )
-            stage = _Stage(
-                database, AccountId(account.id), SiteId(site.id), catalogue or Catalogue.load(), scenario.start
-            )
+                _declare(session, AccountId(account.id), SiteId(site.id), scenario)
+            stage = _Stage(database, AccountId(account.id), SiteId(site.id), catalogue, scenario.start)
             return await _Play(scenario, stage).run()
         finally:
             await database.close()
@@ -197,24 +204,22 @@ class _Play:
             await actions.resume_machine(*here, machine)
         elif act.silence is not None:
             until = stage.now + act.silence.duration
-            if act.silence.rule is None or act.silence.rule in stage.catalogue:
-                await actions.silence(*here, machine=machine, rule=act.silence.rule, starts_at=stage.now, ends_at=until)
+            await actions.silence(*here, machine=machine, rule=act.silence.rule, starts_at=stage.now, ends_at=until)
         elif act.maintenance is not None:
             await actions.silence(*here, starts_at=stage.now, ends_at=stage.now + act.maintenance.duration)
         elif act.acknowledge is not None:
             await actions.acknowledge(*here, split(act.acknowledge)[0], machine or "", now=stage.now)
         elif act.threshold is not None:
             change = act.threshold
-            if change.rule in stage.catalogue:
-                await actions.change_rule(
-                    stage.account,
-                    change.rule,
-                    change.numbers,
-                    site=stage.site,
-                    model=change.model,
-                    machine=machine,
-                    now=stage.now,
-                )
+            await actions.change_rule(
+                stage.account,
+                change.rule,
+                change.numbers,
+                site=stage.site,
+                model=change.model,
+                machine=machine,
+                now=stage.now,
+            )
         elif act.restart_backend:
             stage.start()
 
@@ -231,6 +236,23 @@ class _Play:
         notified = len(self._stage.recorder.messages)
         if expectation.notified not in (None, notified):
             self._differences.append(f"at {at}: {notified} messages left, {expectation.notified} are expected")
+
+
+def _declare(session: AsyncSession, account: AccountId, site: SiteId, scenario: Scenario) -> None:
+    """The machines that are declared, by name; also when that is none of them."""
+    declared = [pseudonym(machine.name) for machine in scenario.machines if machine.declared]
+    session.add(
+        DeclaredMachines(
+            id=ids.new("dcl"),
+            account_id=account,
+            site_id=site,
+            brand="any",
+            model="any",
+            quantity=len(declared),
+            machines=declared,
+            changed_at=scenario.start,
+        )
+    )
 
 
 def pseudonym(name: str) -> str:

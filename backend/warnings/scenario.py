@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from backend.warnings.overrides import NAMES
+
 UNANSWERED: Final = "_"
 
 Value = float | bool | tuple[int, ...] | tuple[str, ...] | None
@@ -83,13 +85,21 @@ class Maintenance(_Strict):
 
 
 class Threshold(BaseModel):
-    """Other numbers for a rule; those that there are is the rule's business."""
+    """Other numbers for a rule: some of `overrides.NAMES`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, float]
     rule: str
     machine: str | None = None
     model: str | None = None
+
+    @model_validator(mode="after")
+    def _known_numbers(self) -> Self:
+        if strangers := self.numbers.keys() - NAMES:
+            raise ValueError(f"there is no {', '.join(sorted(strangers))}; there are {', '.join(sorted(NAMES))}")
+        if not self.numbers:
+            raise ValueError(f"give a number of the rule: {', '.join(sorted(NAMES))}")
+        return self
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -122,12 +132,26 @@ class Act(_Strict):
         named = self.silence or self.threshold
         return self.pause_machine or self.resume_machine or (named.machine if named else None)
 
+    @property
+    def rule(self) -> str | None:
+        """The rule that it is about."""
+        if self.acknowledge is not None:
+            return split(self.acknowledge)[0]
+        named = self.silence or self.threshold
+        return named.rule if named else None
+
 
 class Agent(_Strict):
     """When the site's agent sends nothing, and how wrong its clock is."""
 
     silent: tuple[Duration, Duration] | None = None
     clock_offset_s: float = 0
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Self:
+        if self.silent is not None and self.silent[0] >= self.silent[1]:
+            raise ValueError("silent is a beginning and an end: the end comes later")
+        return self
 
 
 class Expectation(_Strict):
@@ -160,6 +184,11 @@ class Scenario(_Strict):
         if strangers := named - set(names) - {None, ""}:
             raise ValueError(f"there is no machine {', '.join(sorted(map(str, strangers)))}")
         return self
+
+    def rules(self) -> set[str]:
+        """The rules that it names."""
+        told = {split(text)[0] for each in self.expectations for text in each.firing}
+        return told | {rule for act in self.acts if (rule := act.rule) is not None}
 
 
 class Polls:

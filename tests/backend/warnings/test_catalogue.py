@@ -58,6 +58,10 @@ def test_the_shipped_catalogue_has_the_numbers_of_the_specification() -> None:
         "efficiency_low": [("info", 115, 1800, 0)],
         "power_high": [("warning", 115, 600, 0)],
         "firmware_fault": [("info", 1, 60, 300), ("warning", 2, 60, 300), ("critical", 3, 60, 300)],
+        "rejects_high": [("warning", 5, 600, 0)],
+        "restarting": [("warning", 3, 0, 0)],
+        "machine_missing": [("info", 24, 0, 0)],
+        "machine_unknown": [("info", 0, 0, 0)],
         "site_degraded": [("critical", 30, 120, 0)],
         "agent_silent": [("critical", 0, 300, 0)],
         "agent_backlog": [("warning", 900, 300, 0)],
@@ -66,9 +70,12 @@ def test_the_shipped_catalogue_has_the_numbers_of_the_specification() -> None:
     assert catalogue.holders_of("machine_offline") == {"agent_silent", "site_degraded"}
 
 
-def test_a_degraded_site_holds_back_all_that_is_said_of_its_machines() -> None:
+def test_a_degraded_site_holds_back_all_that_makes_its_machines_ill() -> None:
     catalogue = Catalogue.load()
-    assert set(catalogue["site_degraded"].holds_back) == {rule.name for rule in catalogue if rule.scope == "machine"}
+    bookkeeping = {"machine_missing", "machine_unknown"}  # what somebody declared makes no machine ill
+    of_machines = {rule.name for rule in catalogue if rule.scope == "machine"}
+    assert set(catalogue["site_degraded"].holds_back) == of_machines - bookkeeping
+    assert Rulebook(catalogue, {}, (), SITE).of_ill_machines() == of_machines - bookkeeping
 
 
 @pytest.mark.parametrize(

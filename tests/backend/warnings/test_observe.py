@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from agent.wire import Board, Pool, State
+from agent.wire import Board, Pool, Reading, State
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.fields import FIELDS
+from backend.warnings.known import first_known
 from backend.warnings.observe import is_quiet, observe
 from backend.warnings.step import Seen
 from tests.backend.readings import full_reading, reading
@@ -50,7 +51,8 @@ CASES: list[tuple[str, State, dict[str, Any], Seen]] = [
 
 @pytest.mark.parametrize(("rule", "state", "fields", "expected"), CASES)
 def test_what_a_rule_sees(rule: str, state: State, fields: dict[str, Any], expected: Seen) -> None:
-    found = observe(CATALOGUE[rule], reading(state=state, **fields), COVERS)
+    said = reading(state=state, **fields)
+    found = observe(CATALOGUE[rule], said, first_known(said), COVERS)
     assert found == Seen(expected.value, expected.is_moot, expected.arms, COVERS)
 
 
@@ -61,33 +63,42 @@ def test_a_quiet_reading_is_one_that_an_untouched_state_would_not_notice(
     of = CATALOGUE[rule]
     noticed = expected.arms or (expected.value is not None and of.is_bad(expected.value, of.limits[0]))
     if noticed:
-        assert not is_quiet(of, reading(state=state, **fields))
+        said = reading(state=state, **fields)
+        assert not is_quiet(of, said, first_known(said))
+
+
+def field_of(name: str, said: Reading) -> float | None:
+    """Of a machine that was never seen before."""
+    return FIELDS[name](said, first_known(said))
+
+
+ALWAYS_KNOWN = {"unreachable", "unseen_h"}
 
 
 def test_a_machine_that_does_not_answer_says_nothing_but_that() -> None:
     silent = full_reading().model_copy(update={"state": State.UNREACHABLE})
-    assert {name for name, field in FIELDS.items() if field(silent) is not None} == {"unreachable"}
+    assert {name for name in FIELDS if field_of(name, silent) is not None} == ALWAYS_KNOWN
 
 
 def test_every_field_of_a_full_reading_has_a_number_and_of_an_empty_one_none() -> None:
-    assert {name: FIELDS[name](full_reading()) for name in ("hashrate_percent", "chips_working_percent")} == {
+    assert {name: field_of(name, full_reading()) for name in ("hashrate_percent", "chips_working_percent")} == {
         "hashrate_percent": pytest.approx(89.37, abs=0.01),
         "chips_working_percent": pytest.approx(94.02, abs=0.01),
     }
-    assert FIELDS["pools_alive"](full_reading()) == 1
+    assert field_of("pools_alive", full_reading()) == 1
     empty = reading()
-    assert {name for name, field in FIELDS.items() if field(empty) is not None} == {"unreachable", "stopped", "hashes"}
+    assert {name for name in FIELDS if field_of(name, empty) is not None} == {*ALWAYS_KNOWN, "stopped", "hashes"}
 
 
 def test_pools_count_as_alive_only_when_all_of_them_say() -> None:
     host = "pol-" + 16 * "0"
-    assert FIELDS["pools_alive"](reading(pools=(Pool(host=host, alive=False), Pool(host=host, alive=False)))) == 0
-    assert FIELDS["pools_alive"](reading(pools=(Pool(host=host, alive=False), Pool(host=host)))) is None
+    assert field_of("pools_alive", reading(pools=(Pool(host=host, alive=False), Pool(host=host, alive=False)))) == 0
+    assert field_of("pools_alive", reading(pools=(Pool(host=host, alive=False), Pool(host=host)))) is None
 
 
 def test_a_board_answers_with_chips_or_hashes_and_a_place_between_counts() -> None:
     def missing(*boards: Board, **fields: Any) -> float | None:
-        return FIELDS["boards_missing"](reading(boards=boards, **fields))
+        return field_of("boards_missing", reading(boards=boards, **fields))
 
     assert (
         missing(Board(index=0, chips_working=114), Board(index=1, hashrate_ths=30), Board(index=2, hashrate_ths=0)) == 1
@@ -102,11 +113,11 @@ def test_a_board_answers_with_chips_or_hashes_and_a_place_between_counts() -> No
 
 def test_nominal_values_are_those_of_the_model_in_its_normal_mode() -> None:
     said: dict[str, Any] = {"make": "Antminer", "model": "S19 Pro", "hashrate_ths": 100, "expected_ths": 110}
-    assert FIELDS["efficiency_percent"](reading(power_w=2950, **said)) == pytest.approx(100)
-    assert FIELDS["power_percent"](reading(power_w=3245, **said)) == pytest.approx(100)
-    assert FIELDS["power_percent"](reading(power_w=3245, power_mode="High", **said)) is None
-    assert FIELDS["power_percent"](reading(power_w=3245, **said | {"model": "S1"})) is None
-    assert FIELDS["efficiency_percent"](reading(power_w=3245, **said | {"hashrate_ths": 0})) is None
+    assert field_of("efficiency_percent", reading(power_w=2950, **said)) == pytest.approx(100)
+    assert field_of("power_percent", reading(power_w=3245, **said)) == pytest.approx(100)
+    assert field_of("power_percent", reading(power_w=3245, power_mode="High", **said)) is None
+    assert field_of("power_percent", reading(power_w=3245, **said | {"model": "S1"})) is None
+    assert field_of("efficiency_percent", reading(power_w=3245, **said | {"hashrate_ths": 0})) is None
 
 
 @pytest.mark.parametrize(
@@ -121,4 +132,4 @@ def test_nominal_values_are_those_of_the_model_in_its_normal_mode() -> None:
     ],
 )
 def test_a_fault_is_as_bad_as_its_worst_catalogued_code(codes: tuple[str, ...] | None, level: float | None) -> None:
-    assert FIELDS["fault_level"](reading(fault_codes=codes)) == level
+    assert field_of("fault_level", reading(fault_codes=codes)) == level

@@ -1,0 +1,61 @@
+"""Which machines of a site its account declared: by their pseudonyms, or so many of a model.
+
+Of a model, those that were seen first are the declared ones, and those that are still there go before those that are
+gone: a machine that was exchanged makes room for the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from backend.warnings.known import DAY_S, Known
+
+_MEANINGLESS: Final = str.maketrans("", "", " -_.()")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """So many machines of one model at one site."""
+
+    brand: str
+    model: str
+    quantity: int
+    machines: frozenset[str] = frozenset()  # pseudonyms of some of them
+
+    def is_of(self, make: str | None, model: str | None) -> bool:
+        """Whether a machine of this make and model is one of these, in whatever spelling."""
+        if model is None:
+            return False
+        ours = {_plain(self.model), _plain(self.brand + self.model)}
+        return bool(ours & {_plain(model), _plain((make or "") + model)})
+
+
+def assigned(declarations: Sequence[Declaration], known: Mapping[str, Known], now: float) -> dict[str, bool | None]:
+    """Machine → whether it is declared; None where the site declares nothing, or the machine does not say what it
+    is. `now`: seconds since 1970."""
+    if not declarations:
+        return dict.fromkeys(known)
+    named = frozenset[str]().union(*(each.machines for each in declarations))
+    left = [each.quantity - len(each.machines) for each in declarations]
+    result: dict[str, bool | None] = {}
+    for machine in _in_order(known, now):
+        if machine in named:
+            result[machine] = True
+            continue
+        make, model = known[machine][:2]
+        places = [place for place, each in enumerate(declarations) if each.is_of(make, model)]
+        free = next((place for place in places if left[place] > 0), None)
+        if free is not None:
+            left[free] -= 1
+        result[machine] = free is not None if model is not None or not any(count > 0 for count in left) else None
+    return result
+
+
+def _in_order(known: Mapping[str, Known], now: float) -> Iterable[str]:
+    return sorted(known, key=lambda machine: (known[machine].seen_at <= now - DAY_S, known[machine].first_at, machine))
+
+
+def _plain(name: str) -> str:
+    return name.casefold().translate(_MEANINGLESS)
