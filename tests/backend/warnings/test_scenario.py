@@ -177,5 +177,6 @@ async def test_every_field_of_the_format_can_be_played(tmp_path: Path) -> None:
     series = "".join(f'{name} = "{text}"\n' for name, text in fields.items())
     text = HEAD + MACHINE + 'model = "Antminer S19 Pro"\nexpected_ths = 110.0\nboards = 3\ndeclared = false\n'
     text += "[machine.series]\n" + series + "[[agent]]\nclock_offset_s = -3600\n"
-    text += '[[expect]]\nat = "5m"\nfiring = ["clock_skew", "machine_unknown m1", "pool_changed m1", "firmware_fault m1", "inlet_cold m1"]\n'
+    firing = ["clock_skew", "machine_unknown m1", "pool_changed m1", "firmware_fault m1", "inlet_cold m1"]
+    text += f'[[expect]]\nat = "5m"\nfiring = {firing}\n'
     assert await rehearse(scenario(tmp_path, text)) == []
