@@ -112,6 +112,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
                 tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(services, clock())), name="tidy"),
                 tasks.create_task(every(TEND_S, "tend", lambda: store.tend(now=clock())), name="tend"),
                 tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
+                tasks.create_task(every(DUTIES_S, "exports", lambda: services.exports.do(now=clock())), name="exports"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
             await _answer(serving, listening, url, settings, stop)

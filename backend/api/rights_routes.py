@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import requests, restrictions
+from backend.api import exports, requests, restrictions
 from backend.api.route import HTML, Route
 from backend.api.rows import get, post
 
 
 def rights_routes() -> tuple[Route[Any], ...]:
     """The rows."""
-    return (*_requests(), *_restriction())
+    return (*_requests(), *_restriction(), *_export())
 
 
 def _requests() -> tuple[Route[Any], ...]:
@@ -95,5 +95,22 @@ def _restriction() -> tuple[Route[Any], ...]:
             "support",
             "Restrict or lift, for a request",
             restrictions.StaffRestrictRequest,
+        ),
+    )
+
+
+def _export() -> tuple[Route[Any], ...]:
+    return (
+        post("/v1/export", exports.ask, "own", "Ask for a copy of everything", None, exports.Export, 202, (409,)),
+        get("/v1/export", exports.listed, "own", "Your copies: being made, ready, failed", exports.ExportsReply),
+        Route(
+            method="GET",
+            path="/v1/export/archive",
+            handler=exports.fetched,
+            access="own",
+            summary="Fetch a copy, a ZIP of JSON, Parquet and CSV",
+            query=exports.ExportQuery,
+            media_type="application/zip",
+            problems=(404,),
         ),
     )

@@ -14,6 +14,7 @@ from backend.accounts.sessions import Sessions
 from backend.api.meters import Meters
 from backend.config import BackendSettings
 from backend.ids import AccountId, SiteId
+from backend.privacy.exports import Exports
 from backend.registry.database import Database
 from backend.store.protocol import Store
 
@@ -43,8 +44,11 @@ class Services:
     passwords: Passwords = field(init=False, default_factory=Passwords)
     sessions: Sessions = field(init=False)
     logins: Logins = field(init=False)
+    exports: Exports = field(init=False)
 
     def __post_init__(self) -> None:
         sessions = Sessions(self.database, self.settings.accounts)
         object.__setattr__(self, "sessions", sessions)  # frozen for everybody else
         object.__setattr__(self, "logins", Logins(self.database, self.passwords, sessions))
+        exports = Exports(self.database, self.store, self.settings.data_dir / "exports")
+        object.__setattr__(self, "exports", exports)

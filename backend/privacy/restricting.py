@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -22,7 +22,7 @@ _SHORTEST_REASON = 3
 
 async def holds(session: AsyncSession, account: str, member: str | None = None) -> bool:
     """Whether data of the account, or else of this member of it, may be kept only."""
-    of_whom = Restriction.member_id.is_(None)
+    of_whom: ColumnElement[bool] = Restriction.member_id.is_(None)
     if member is not None:
         of_whom = or_(of_whom, Restriction.member_id == member)
     query = select(Restriction.id).where(Restriction.account_id == account, Restriction.lifted_at.is_(None), of_whom)

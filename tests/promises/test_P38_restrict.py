@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from agent.wire import Board
 from tests.backend.readings import batch, reading
 from tests.promises.deployed import Customer, Service, until
 
-WARM = {"boards": (Board(index=0, chip_temp_c=120.0),), "is_meant_to_mine": True, "hashrate_ths": 90.0}
+WARM: dict[str, Any] = {"boards": (Board(index=0, chip_temp_c=120.0),), "is_meant_to_mine": True, "hashrate_ths": 90.0}
 
 
 async def overheat(service: Service, customer: Customer) -> None:

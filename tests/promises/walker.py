@@ -23,6 +23,7 @@ from backend.api.route import Route
 from backend.api.routes import routes
 from backend.config import Limits
 from backend.console.pages import ROUTES as PAGES
+from backend.registry.rights_tables import Export
 from backend.registry.tables import Base, Login, LoginSession, Member, Token, Warning
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Answer, Customer, Service
@@ -39,6 +40,7 @@ NOBODYS = {
     "grant": "grt_0000000000000000",
     "request": "req_0000000000000000",
     "digest": "dig_0000000000000000",
+    "export": "exp_0000000000000000",
     "visit": "vis_0000000000000000",
     "registration": "imr_0000000000000000",
     "machine": "mnr-0000000000000000",
@@ -143,7 +145,11 @@ async def tenant(service: Service, number: int) -> Tenant:
             id=ids.new("wrn"), account_id=customer.account, site_id=customer.site, machine=machine(number),
             rule="chip_hot", severity="critical", since=now, started_at=now,
         )  # fmt: skip
-        session.add(warning)
+        export = Export(
+            id=ids.new("exp"), account_id=customer.account, asked_by=customer.owner, asked_at=now, file_key="none",
+            ready_at=now, expires_at=now + timedelta(days=1),
+        )  # fmt: skip
+        session.add_all((warning, export))
         names = {
             "account": str(customer.account),
             "site": str(customer.site),
@@ -153,6 +159,7 @@ async def tenant(service: Service, number: int) -> Tenant:
             "warning": warning.id,
             "grant": granted["grant"],
             "request": asked["request"],
+            "export": export.id,
             "machine": machine(number),
             "email": customer.email,
         }
