@@ -14,7 +14,6 @@ WAITING = {
     "P29": ("GET", "/v1/account/sharing", "issue 6: there is no sharing yet that a switch could stop"),
     "P33": ("GET", "/v1/cessation", "issue 6: the service cannot be ended by one command yet"),
     "P36": ("GET", "/v1/corrections", "issue 6: corrections are not recorded yet"),
-    "P40": ("GET", "/v1/export", "issue 6: the archive cannot be imported yet; the store imports readings"),
 }
 
 

@@ -65,6 +65,7 @@ VALUES: Mapping[str, Any] = {
     "days": 30,
     "details": "",
     "end": None,
+    "epoch": None,
     "expires_at": None,
     "format": "series",
     "guardian_email": None,
