@@ -32,6 +32,7 @@ from backend.jobs import every
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.email import Email
 from backend.notify.outbox import Outbox
+from backend.notify.pictures import Pictures
 from backend.notify.protocol import NotConfigured, Notifier
 from backend.notify.routing import Channel
 from backend.notify.sms import Sms
@@ -92,7 +93,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         for channel, notifier in notifiers.items():
             if not await notifier.is_registered():
                 log.warning("notify.no_processor", channel=channel.value, advice="itsminer-backend processor add")
-        dispatcher, engine = _warnings(settings, database, notifiers, meters, clock, public_url=public_url)
+        dispatcher, engine = _warnings(settings, database, notifiers, meters, store, clock, public_url=public_url)
         closing.push_async_callback(dispatcher.close)
         services = Services(
             settings=settings,
@@ -185,6 +186,7 @@ def _warnings(
     database: Database,
     notifiers: Mapping[Channel, Notifier],
     meters: Meters,
+    store: Storage,
     clock: Clock,
     *,
     public_url: str,
@@ -198,6 +200,7 @@ def _warnings(
         public_url=public_url,
         contact=settings.contact,
         clock=clock,
+        pictures=Pictures(store, catalogue),
         registry=meters.registry,
     )
     try:

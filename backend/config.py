@@ -139,6 +139,7 @@ class Notify(_Settings):
     group_wait_s: Seconds = 30
     update_s: Seconds = 300
     repeat_s: Seconds = 14_400
+    sms_per_day: Annotated[int, Field(ge=1, le=100_000)] = 50  # warnings by text to one account; then one last text
 
 
 class Smtp(_Settings):

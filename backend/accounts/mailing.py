@@ -33,15 +33,24 @@ async def may_write_to(session: AsyncSession, contact: str, *, now: datetime) ->
 
 async def send(session: AsyncSession, challenge: Challenge, *, account: str, member: str, now: datetime) -> None:
     """See to it that the challenge reaches its contact. `member`: on whose behalf."""
-    channel: Literal["email", "sms"] = "sms" if challenge.purpose == "phone" else "email"
+    channel: Literal["email", "sms"] = "sms" if challenge.purpose in ("phone", "contact_sms") else "email"
     body = {"notice": challenge.purpose, "challenge": challenge.id}
     _write(session, account, member, channel, challenge.id, body, expires_at=challenge.expires_at, now=now)
 
 
-async def tell(session: AsyncSession, notice: str, *, account: str, member: str, now: datetime) -> None:
-    """A notice without a challenge, by mail."""
-    message = ids.new("ntc")
-    _write(session, account, member, "email", message, {"notice": notice}, expires_at=now + _USELESS_AFTER, now=now)
+async def tell(
+    session: AsyncSession,
+    notice: str,
+    *,
+    account: str,
+    member: str,
+    channel: Literal["email", "sms"] = "email",
+    about: str | None = None,
+    now: datetime,
+) -> None:
+    """A notice without a challenge. `about`: the id of what it tells of."""
+    body = {"notice": notice} | ({"about": about} if about is not None else {})
+    _write(session, account, member, channel, ids.new("ntc"), body, expires_at=now + _USELESS_AFTER, now=now)
 
 
 def _write(

@@ -46,7 +46,9 @@ async def metrics(call: Call[Query]) -> web.Response:
     if "X-Forwarded-For" in call.request.headers:
         raise Problem(404, "there is no such address here")
     meters = call.services.meters
-    waiting = select(func.count()).where(OutboxMessage.sent_at.is_(None), OutboxMessage.failed_at.is_(None))
+    waiting = select(func.count()).where(
+        OutboxMessage.sent_at.is_(None), OutboxMessage.failed_at.is_(None), OutboxMessage.due_at <= call.now
+    )
     async with call.services.database.read() as session:
         meters.outbox.set(await session.scalar(waiting) or 0)
     return web.Response(body=generate_latest(meters.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -30,6 +30,6 @@ class Meters:
             buckets=_LATENCIES_S,
             registry=self.registry,
         )
-        self.outbox = Gauge("itsminer_outbox_messages", "Messages that wait to be sent", registry=self.registry)
+        self.outbox = Gauge("itsminer_outbox_messages", "Messages that are due and not sent", registry=self.registry)
         for outcome in ("stored", "repeated", "refused"):
             self.batches.labels(outcome)  # 0 is a number too: a rate needs a start

@@ -3,9 +3,10 @@
 - *new*: fires, is routed to this channel, and the contact was not told of it at this severity.
 - *over*: the contact was told of it, and it is over. What is over before it was told never shows.
 - *standing*: critical, told, still fires, and nobody acknowledged it: reminders are for these.
-- *held*: would be new or over, but not now: a silence, a rule that holds it back while it fires, or a site that
-  sends a backlog, of which later readings may say that it is over. This last reason ends after `CATCH_UP`, so
-  that a site that is always late is late and not mute.
+- *held*: would be new or over, but not now: a silence, the contact's quiet hours, others who are asked first and
+  have not acknowledged it in vain yet, a rule that holds it back while it fires, or a site that sends a backlog, of
+  which later readings may say that it is over. This last reason ends after `CATCH_UP`, so that a site that is always
+  late is late and not mute.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import Notify
-from backend.notify.routing import ROUTES, Channel
-from backend.registry.tables import Silence, Site, SiteWatch, Telling, Warning
+from backend.notify.quiet import quiet_until
+from backend.notify.routing import Audience
+from backend.registry.tables import Contact, Silence, Site, SiteWatch, Telling, Warning
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.severity import Severity
 
@@ -57,32 +59,39 @@ class Planner:
         self._catalogue = catalogue
         self._recheck = timedelta(seconds=max(settings.group_wait_s, 1))
 
-    async def agenda(
-        self, session: AsyncSession, site: Site, member: str, channel: Channel, *, now: datetime
-    ) -> Agenda:
-        """What there is to tell a member by a channel about a site."""
+    async def agenda(self, session: AsyncSession, site: Site, contact: Contact, *, now: datetime) -> Agenda:
+        """What there is to tell a contact about a site."""
         agenda = Agenda()
+        audience = await Audience.of(session, site.account_id)
+        told_of = {severity for severity in Severity if audience.is_told(contact, severity, site.id)}
         silences = await _silences(session, site, now)
-        active = await _active(session, site, member, channel)
+        active = await _active(session, site, contact)
         firing = {warning.rule for warning, _ in active}
         is_behind = await self._is_behind(session, site, now)
         for warning, telling in active if site.paused_at is None else ():
             severity = Severity(warning.severity)
-            if channel not in ROUTES[severity]:
-                continue
             silenced_until = _silenced_until(silences, warning)
             if telling is not None and Severity(telling.severity).rank >= severity.rank:
                 if severity is Severity.CRITICAL and warning.acknowledged_at is None and not silenced_until:
-                    agenda.standing.append(warning)
+                    if (quiet := quiet_until(contact, severity, now)) is not None:
+                        agenda.hold(quiet)
+                    else:
+                        agenda.standing.append(warning)
+            elif severity not in told_of or (contact.after_min and warning.acknowledged_at is not None):
+                continue
             elif silenced_until:
                 agenda.hold(silenced_until)
             elif self._catalogue.holders_of(warning.rule) & firing or (is_behind and warning.machine):
                 agenda.hold(now + self._recheck)
+            elif (later := _not_before(contact, warning, severity, now)) is not None:
+                agenda.hold(later)
             else:
                 agenda.new.append(warning)
-        for warning in await _over(session, site, member, channel):
+        for warning in await _over(session, site, contact):
             if silenced_until := _silenced_until(silences, warning):
                 agenda.hold(silenced_until)
+            elif (quiet := quiet_until(contact, Severity(warning.severity), now)) is not None:
+                agenda.hold(quiet)
             else:
                 agenda.over.append(warning)
         for warnings in (agenda.new, agenda.over, agenda.standing):
@@ -94,11 +103,16 @@ class Planner:
         return since is not None and now - since < CATCH_UP
 
 
-async def _active(
-    session: AsyncSession, site: Site, member: str, channel: Channel
-) -> Sequence[tuple[Warning, Telling | None]]:
+def _not_before(contact: Contact, warning: Warning, severity: Severity, now: datetime) -> datetime | None:
+    """When a contact may be told of a warning that is new to it; None: now."""
+    turn = warning.started_at + timedelta(minutes=contact.after_min)
+    quiet = quiet_until(contact, severity, now)
+    return max((time for time in (turn, quiet) if time is not None and time > now), default=None)
+
+
+async def _active(session: AsyncSession, site: Site, contact: Contact) -> Sequence[tuple[Warning, Telling | None]]:
     """What fires at the site, and whether the contact was told."""
-    told = and_(Telling.warning_id == Warning.id, Telling.member_id == member, Telling.channel == channel.value)
+    told = and_(Telling.warning_id == Warning.id, Telling.contact_id == contact.id)
     rows = await session.execute(
         select(Warning, Telling)
         .outerjoin(Telling, told)
@@ -107,14 +121,13 @@ async def _active(
     return [(warning, telling) for warning, telling in rows]
 
 
-async def _over(session: AsyncSession, site: Site, member: str, channel: Channel) -> Sequence[Warning]:
+async def _over(session: AsyncSession, site: Site, contact: Contact) -> Sequence[Warning]:
     """What the contact was told of and is over, without being told that."""
     rows = await session.scalars(
         select(Warning)
         .join(Telling, Telling.warning_id == Warning.id)
         .where(
-            Telling.member_id == member,
-            Telling.channel == channel.value,
+            Telling.contact_id == contact.id,
             Telling.over_message_id.is_(None),
             Warning.site_id == site.id,
             Warning.resolved_at.is_not(None),

@@ -7,23 +7,23 @@ have arrived; after a failure that cannot have delivered it, the next claim deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-import structlog
 from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import Notify
+from backend.notify import caps, digests, failing
 from backend.notify.agenda import Agenda, Planner
-from backend.notify.notices import NOTICE, Notice, addressed
-from backend.notify.outbox import GIVE_UP, KIND, insert_new, last_sent, new_row
-from backend.notify.routing import Channel, contact
+from backend.notify.claim import Claim, remembered, told_by, warnings
+from backend.notify.notices import NOTICE, addressed
+from backend.notify.outbox import GIVE_UP, KIND, Outbox, insert_new, last_sent, new_row
+from backend.notify.routing import Channel, address
 from backend.privacy import restricting
 from backend.registry.database import Database
-from backend.registry.tables import Member, OutboxMessage, Site, Telling, Warning
+from backend.registry.tables import Contact, Member, OutboxMessage, Site, Telling
 from backend.warnings.severity import Severity
 
 LEASE: Final = timedelta(seconds=90)
@@ -35,23 +35,6 @@ _LOOKED_AT: Final = 50
 _LOOK_AGAIN: Final = timedelta(minutes=5)
 """Whether a restriction was lifted."""
 
-_log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """A message that is ours to send until the lease ends."""
-
-    id: str
-    attempt: int  # 1 for the first; also tells a later holder's claim from ours
-    created_at: datetime
-    channel: Channel
-    to: str
-    member: Member
-    site: Site | None  # None: a notice
-    agenda: Agenda
-    notice: Notice | None = None
-
 
 class Claims:
     """The outbox, seen by who sends."""
@@ -60,6 +43,7 @@ class Claims:
         self._database = database
         self._planner = planner
         self._settings = settings
+        self._outbox = Outbox(settings)
 
     async def next_due(self, channels: Iterable[Channel]) -> datetime | None:
         """When the next message of these channels is due; None when none waits."""
@@ -105,28 +89,20 @@ class Claims:
         member = await session.get_one(Member, row.member_id)
         if row.kind == NOTICE:
             return await _take_notice(session, row, member, now)
-        site = await session.get_one(Site, row.site_id)
-        channel = Channel(row.channel)
-        to = contact(member, channel)
+        contact = await session.get_one(Contact, row.contact_id)
+        to = address(contact, member)
         if to is None:
             await session.delete(row)
             return None
         if await restricting.holds(session, row.account_id, member.id):
             row.due_at, row.expires_at = now + _LOOK_AGAIN, now + GIVE_UP
             return None
-        if row.body:
-            agenda = await _remembered(session, row.body)
-        else:
-            agenda = await self._planner.agenda(session, site, member.id, channel, now=now)
-            last = (await last_sent(session, [row.dedup_key])).get(row.dedup_key)
-            due_at = agenda.due(last, self._settings, now)
-            if due_at is None:
-                await session.delete(row)
-                return None
-            if due_at > now:
-                row.due_at, row.expires_at = due_at, max(row.expires_at, due_at + GIVE_UP)
-                return None
-            row.body = _body(agenda)
+        if row.kind == digests.KIND:
+            return await _take_digest(session, row, member, contact, to, now)
+        site = await session.get_one(Site, row.site_id)
+        agenda = await (remembered(session, row.body) if row.body else self._decide(session, row, site, contact, now))
+        if agenda is None:
+            return None
         if row.attempts == 0:
             row.expires_at = now + GIVE_UP  # it may have waited for long, for a channel that was not set up
         row.attempts += 1
@@ -135,12 +111,35 @@ class Claims:
             id=row.id,
             attempt=row.attempts,
             created_at=row.created_at,
-            channel=channel,
+            channel=Channel(row.channel),
             to=to,
             member=member,
+            contact=contact,
             site=site,
             agenda=agenda,
+            is_last=bool(row.body.get("is_last")),
         )
+
+    async def _decide(
+        self, session: AsyncSession, row: OutboxMessage, site: Site, contact: Contact, now: datetime
+    ) -> Agenda | None:
+        """What a message tells from now on; None: nothing now, it was put off or removed."""
+        agenda = await self._planner.agenda(session, site, contact, now=now)
+        last = (await last_sent(session, [row.dedup_key])).get(row.dedup_key)
+        due_at = agenda.due(last, self._settings, now)
+        if due_at is None:
+            await session.delete(row)
+            return None
+        is_last = False
+        if due_at <= now and row.channel == Channel.SMS:
+            room = await caps.room(session, row.account_id, self._settings.sms_per_day, now=now)
+            is_last, due_at = room.is_last, room.again_at or due_at
+        if due_at > now:
+            row.due_at, row.expires_at = due_at, max(row.expires_at, due_at + GIVE_UP)
+            return None
+        told = Agenda() if is_last else agenda
+        row.body = told_by(told, is_last=is_last)
+        return told
 
     async def sent(self, claim: Claim, *, now: datetime) -> None:
         """It left: remember who knows what, and open the next message if there is more to say."""
@@ -179,21 +178,43 @@ class Claims:
                 return
             row.failed_at, row.claimed_until, row.last_error = now, None, error[:500]
             await session.flush()
-            if claim.site is None:
-                return  # who asked for it will notice
-            if is_contact_bad:
-                await _mark_contact(session, claim, error, now)
-            else:
+            if claim.contact is not None and is_contact_bad:
+                contact = await session.get_one(Contact, claim.contact.id)
+                await failing.mark(session, claim, contact, error, self._outbox, now)
+            elif claim.site is not None:
                 last = now + timedelta(seconds=self._settings.repeat_s)
                 await self._follow(session, claim, claim.site, last, now)
 
     async def _follow(self, session: AsyncSession, claim: Claim, site: Site, last: datetime, now: datetime) -> None:
         """Open the next message to this contact and site, if there is anything to say, now or later."""
-        agenda = await self._planner.agenda(session, site, claim.member.id, claim.channel, now=now)
+        if claim.contact is None or (contact := await session.get(Contact, claim.contact.id)) is None:
+            return
+        agenda = await self._planner.agenda(session, site, contact, now=now)
         due_at = agenda.due(last, self._settings, now)
         if due_at is not None:
-            recipient = (claim.member.id, claim.channel)
-            await insert_new(session, [new_row(site.account_id, site.id, recipient, due_at=due_at, now=now)])
+            await insert_new(session, [new_row(site.id, contact, due_at=due_at, now=now)])
+
+
+async def _take_digest(
+    session: AsyncSession, row: OutboxMessage, member: Member, contact: Contact, to: str, now: datetime
+) -> Claim | None:
+    digest = await digests.gather(session, contact, row.body)
+    if digest is None or row.expires_at <= now or contact.digest == "none":
+        await session.delete(row)
+        return None
+    row.attempts += 1
+    row.claimed_until = now + LEASE
+    return Claim(
+        id=row.id,
+        attempt=row.attempts,
+        created_at=row.created_at,
+        channel=Channel(row.channel),
+        to=to,
+        member=member,
+        contact=contact,
+        agenda=Agenda(),
+        digest=digest,
+    )
 
 
 async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member, now: datetime) -> Claim | None:
@@ -219,7 +240,7 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
 
 
 def _is_open() -> ColumnElement[bool]:
-    is_ours = OutboxMessage.kind.in_((KIND, NOTICE))
+    is_ours = OutboxMessage.kind.in_((KIND, NOTICE, digests.KIND))
     return is_ours & OutboxMessage.sent_at.is_(None) & OutboxMessage.failed_at.is_(None)
 
 
@@ -231,38 +252,13 @@ def _is_ours(row: OutboxMessage, claim: Claim) -> bool:
     return row.attempts == claim.attempt and row.sent_at is None and row.failed_at is None
 
 
-def _body(agenda: Agenda) -> dict[str, Any]:
-    return {
-        "new": {warning.id: warning.severity for warning in agenda.new},
-        "over": [warning.id for warning in agenda.over],
-        "standing": [warning.id for warning in agenda.standing],
-    }
-
-
-async def _remembered(session: AsyncSession, body: dict[str, Any]) -> Agenda:
-    """What a message told when it was sent before."""
-    return Agenda(
-        new=await _warnings(session, list(body["new"])),
-        over=await _warnings(session, body["over"]),
-        standing=await _warnings(session, body["standing"]),
-    )
-
-
-async def _warnings(session: AsyncSession, ids: Sequence[str]) -> list[Warning]:
-    found: dict[str, Warning] = {}
-    for start in range(0, len(ids), 500):
-        rows = await session.scalars(select(Warning).where(Warning.id.in_(ids[start : start + 500])))
-        found |= {row.id: row for row in rows}
-    return [found[each] for each in ids if each in found]
-
-
 async def _tell(session: AsyncSession, row: OutboxMessage) -> None:
     """Write down what the contact knows now."""
-    for warning in await _warnings(session, list(row.body["new"])):
-        key = {"warning_id": warning.id, "member_id": row.member_id, "channel": row.channel}
+    for warning in await warnings(session, list(row.body["new"])):
+        key = {"warning_id": warning.id, "contact_id": row.contact_id}
         telling = await session.get(Telling, key)
         if telling is None:
-            telling = Telling(**key, account_id=row.account_id)
+            telling = Telling(**key, member_id=row.member_id, channel=row.channel, account_id=row.account_id)
             session.add(telling)
         telling.severity = Severity(row.body["new"][warning.id]).value
         telling.message_id = row.id
@@ -272,23 +268,7 @@ async def _tell(session: AsyncSession, row: OutboxMessage) -> None:
             update(Telling)
             .where(
                 Telling.warning_id.in_(over[start : start + 500]),
-                Telling.member_id == row.member_id,
-                Telling.channel == row.channel,
+                Telling.contact_id == row.contact_id,
             )
             .values(over_message_id=row.id)
         )
-
-
-async def _mark_contact(session: AsyncSession, claim: Claim, error: str, now: datetime) -> None:
-    member = await session.get_one(Member, claim.member.id)
-    match claim.channel:
-        case Channel.EMAIL:
-            member.email_failed_at = now
-        case Channel.SMS:
-            member.phone_failed_at = now
-    await session.execute(
-        update(OutboxMessage)
-        .where(_is_open(), OutboxMessage.member_id == member.id, OutboxMessage.channel == claim.channel.value)
-        .values(failed_at=now, last_error=error[:500])
-    )
-    _log.warning("contact.failed", member=member.id, channel=claim.channel.value, reason=error)

@@ -20,9 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.config import Contact, Notify
 from backend.notify.agenda import Planner
-from backend.notify.claims import Claim, Claims
+from backend.notify.claim import Claim
+from backend.notify.claims import Claims
+from backend.notify.links import Links
 from backend.notify.meters import MessageMeters
-from backend.notify.protocol import NeverDeliverable, Notifier, TryLater
+from backend.notify.pictures import Pictures
+from backend.notify.protocol import Message, NeverDeliverable, Notifier, TryLater
 from backend.notify.render import Renderer
 from backend.notify.routing import Channel
 from backend.registry.database import Database
@@ -34,6 +37,9 @@ AT_ONCE: Final = 8
 
 POLL_S: Final = 5.0
 """How long a message that another process wrote may go unseen."""
+
+PICTURE_S: Final = 3.0
+"""For the chart in a mail; without it the mail leaves, too."""
 
 GRACE_S: Final = 5.0
 """For messages that are on their way when the program ends; what takes longer is sent again by the next one."""
@@ -58,11 +64,13 @@ class Dispatcher:
         public_url: str,
         contact: Contact,
         clock: Callable[[], datetime],
+        pictures: Pictures | None = None,
         registry: CollectorRegistry | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._claims = Claims(database, Planner(catalogue, settings), settings)
-        self._renderer = Renderer(catalogue, public_url, contact)
+        self._renderer = Renderer(catalogue, Links(public_url, database.keys), contact)
+        self._pictures = pictures
         self._notifiers = dict(notifiers)
         self._clock = clock
         self._deadline_s = deadline_s
@@ -154,7 +162,7 @@ class Dispatcher:
         log = _log.bind(message=claim.id, channel=claim.channel.value, account=claim.member.account_id)
         try:
             with self._meters.send_s.labels(claim.channel.value).time():
-                message = self._renderer.message(claim, now=clock())
+                message = await self._message(claim, clock())
                 async with asyncio.timeout(self._deadline_s):
                     await self._notifiers[claim.channel].send(message)
         except NeverDeliverable as error:
@@ -172,6 +180,17 @@ class Dispatcher:
             await self._claims.sent(claim, now=clock())
             self._count(claim, "sent")
             log.info("message.sent", attempt=claim.attempt)
+
+    async def _message(self, claim: Claim, now: datetime) -> Message:
+        """In its final words; with a picture, if there is one in time: nobody waits for it."""
+        image = None
+        if self._pictures is not None and claim.channel is Channel.EMAIL:
+            try:
+                async with asyncio.timeout(PICTURE_S):
+                    image = await self._pictures.of(claim, now=now)
+            except Exception:  # noqa: BLE001 (whatever is wrong with a picture, the words have to leave)
+                _log.exception("message.no_picture", message=claim.id)
+        return self._renderer.message(claim, now=now, image=image)
 
     async def _put_off(self, claim: Claim, reason: TryLater, now: datetime) -> None:
         due_at = now + timedelta(seconds=pause_s(claim.attempt, reason.after_s, random.random()))  # noqa: S311 (jitter)

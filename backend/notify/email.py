@@ -19,7 +19,7 @@ from aiosmtplib import SMTP, SMTPException, SMTPRecipientRefused, SMTPResponseEx
 
 from backend.config import Smtp
 from backend.notify.loopback import is_loopback
-from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, TryLater
+from backend.notify.protocol import Image, Message, NeverDeliverable, NotConfigured, TryLater
 
 OPENING_S: Final = 20.0
 """For all before the mail itself. The caller's deadline is later, so that a server that hangs here is known to
@@ -75,6 +75,7 @@ class Email:
         mail.set_content(message.text)
         if message.html is not None:
             mail.add_alternative(message.html, subtype="html")
+            _embed(mail, message.image)
         return mail
 
     def _client(self) -> SMTP:
@@ -111,6 +112,13 @@ class Email:
             raise TryLater(f"the mail server did not answer within {self._opening_s:g} s") from error
         except (SMTPException, OSError) as error:
             raise TryLater(f"no connection to the mail server ({type(error).__name__})") from error
+
+
+def _embed(mail: EmailMessage, image: Image | None) -> None:
+    """Put the picture beside the HTML that shows it."""
+    html = mail.get_body(("html",))
+    if image is not None and isinstance(html, EmailMessage):
+        html.add_related(image.png, "image", "png", cid=f"<{image.cid}>", disposition="inline", filename="chart.png")
 
 
 async def _hand_over(client: SMTP, mail: bytes) -> None:

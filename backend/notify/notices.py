@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.accounts import challenges
 from backend.accounts.mailing import NOTICE
 from backend.notify.routing import Channel, contact
+from backend.notify.tongue import Tongue
 from backend.registry.sealing import keys_in
 from backend.registry.tables import Challenge, Member, OutboxMessage
 
@@ -23,10 +24,11 @@ __all__ = ["NOTICE", "Notice", "addressed", "subject", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What to say, and the secret that it carries."""
+    """What to say, the secret that it carries, and the id of what it is about."""
 
     name: str
-    secret: str | None
+    secret: str | None = None
+    about: str | None = None
 
 
 async def addressed(
@@ -36,38 +38,36 @@ async def addressed(
     name: str = row.body["notice"]
     if "challenge" not in row.body:
         to = contact(member, Channel(row.channel))
-        return None if to is None else (to, Notice(name, None))
+        return None if to is None else (to, Notice(name, about=row.body.get("about")))
     challenge = await session.get(Challenge, row.body["challenge"])
     if challenge is None or challenge.contact is None or challenge.used_at is not None or challenge.expires_at <= now:
         return None
     return challenge.contact, Notice(name, challenges.secret(keys_in(session), challenge))
 
 
-def subject(notice: Notice, service: str) -> str:
+def subject(notice: Notice, service: str, tongue: Tongue) -> str:
     """Of a mail."""
-    return _SUBJECTS[notice.name].format(service=service)
+    return tongue.say(SUBJECTS[notice.name], service=service)
 
 
-def text(notice: Notice, service: str, page_url: str, contact: str | None) -> str:
-    """The whole of it; a text message is one line."""
-    words = _WORDS[notice.name].format(
-        service=service, secret=notice.secret, link=f"{page_url}confirm#{notice.name}={notice.secret}"
-    )
-    if notice.name == "phone":
-        return words
-    foot = f"Questions or objections: {contact}\n" if contact else ""
-    return f"{words}\n-- \n{service}\n{foot}"  # RFC 3676: "-- " begins a signature
+def text(notice: Notice, service: str, page_url: str, tongue: Tongue) -> str:
+    """What it says, without the foot of a mail; of a text message all."""
+    link = f"{page_url}confirm#{notice.name}={notice.secret}"
+    return tongue.say(WORDS[notice.name], service=service, secret=notice.secret, link=link, about=notice.about)
 
 
-_SUBJECTS: Final[Mapping[str, str]] = {
+SUBJECTS: Final[Mapping[str, str]] = {
     "email": "{service}: is this address yours?",
     "phone": "{service}: your code",
     "guardian": "{service}: a person under 18 needs your agreement",
     "password": "{service}: set a new password",
     "invitation": "{service}: you are invited to an account",
     "registered": "{service}: you have an account already",
+    "bounced": "{service}: a contact of your account gets no messages",
+    "contact_email": "{service}: send warnings to this address?",
+    "contact_sms": "{service}: your code",
 }
-_WORDS: Final[Mapping[str, str]] = {
+WORDS: Final[Mapping[str, str]] = {
     "email": """Somebody, you we hope, opens an account at {service} with this address.
 
 To show that it is yours, follow this link within 24 hours, in the browser that you registered with:
@@ -111,4 +111,20 @@ already.
 
 Log in with it; if you forgot the password, ask for a new one there. If it was not you, do nothing.
 """,
+    "bounced": """A contact of your account ({about}) gets no messages any more: its server says for good that there is
+no such address or number. What it was to tell goes to your other contacts.
+
+Look at your contacts and verify it anew, or remove it.
+""",
+    "contact_email": """A member of an account at {service} wants its warnings to be sent to this address.
+
+If you want them, too, follow this link within 24 hours:
+
+  {link}
+
+A program takes this instead: {secret}
+
+If not, do nothing: within a day this address is forgotten.
+""",
+    "contact_sms": "{secret} is your code for warnings of {service}. Nobody of us will ask you for it.",
 }

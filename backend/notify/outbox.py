@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.config import Notify
 from backend.ids import AccountId, SiteId
-from backend.notify.routing import ROUTES, Channel, contact
-from backend.registry.tables import Member, OutboxMessage, Telling
+from backend.notify.routing import Audience
+from backend.registry.tables import Contact, OutboxMessage, Site, Telling
 from backend.warnings.severity import Severity
 
 GIVE_UP: Final = timedelta(hours=24)
@@ -28,13 +28,10 @@ GIVE_UP: Final = timedelta(hours=24)
 KIND: Final = "warnings"
 """Of messages whose words are decided when they are sent, from what fires."""
 
-Recipient = tuple[str, Channel]
-"""Member and channel."""
 
-
-def dedup_key(site: str, member: str, channel: Channel) -> str:
+def dedup_key(site: str, contact: str) -> str:
     """What two messages about the same have in common."""
-    return f"{site}:{member}:{channel}"
+    return f"{site}:{contact}"
 
 
 class Outbox:
@@ -57,23 +54,25 @@ class Outbox:
         """See to it that a message is on its way to whoever is told of these severities, and to whoever was told of the
         warnings that are now over: after the group wait, and not sooner after the last one than updates may be.
         """
-        recipients = await _told(session, over) | await _routed(session, account, set(severities))
+        recipients = await _told(session, over)
+        if wanted_severities := set(severities):
+            audience = await Audience.of(session, account)
+            recipients |= {each.id: each for each in audience.told(wanted_severities, site)}
         if not recipients:
             return
-        wanted = {dedup_key(site, *recipient): recipient for recipient in sorted(recipients)}
+        wanted = {dedup_key(site, contact): recipients[contact] for contact in sorted(recipients)}
         last = await last_sent(session, wanted.keys())
         for _ in range(3):  # whoever just sent one may open the next one at the same moment
             await self._bring_forward(session, wanted, last, now)
             rows = [
-                new_row(account, site, recipient, due_at=self._due(key, last, now), now=now)
-                for key, recipient in wanted.items()
+                new_row(site, contact, due_at=self._due(key, last, now), now=now) for key, contact in wanted.items()
             ]
             if not (wanted := await _refused(session, rows, wanted)):
                 return
         raise RuntimeError("the outbox changed under each of three tries to write to it")
 
     async def _bring_forward(
-        self, session: AsyncSession, wanted: dict[str, Recipient], last: dict[str, datetime], now: datetime
+        self, session: AsyncSession, wanted: dict[str, Contact], last: dict[str, datetime], now: datetime
     ) -> None:
         """Take the unsent messages that are there out of `wanted`, and make them due in time.
 
@@ -101,6 +100,12 @@ class Outbox:
         return max(due_at, last[key] + self._update) if key in last else due_at
 
 
+async def look_again(session: AsyncSession, contact: Contact, *, now: datetime) -> None:
+    """A contact is new, or wants other things: see at each site whether there is something to tell it now."""
+    sites = await session.scalars(select(Site.id).where(Site.account_id == contact.account_id))
+    await insert_new(session, [new_row(site, contact, due_at=now, now=now) for site in sites])
+
+
 async def last_sent(session: AsyncSession, keys: Iterable[str]) -> dict[str, datetime]:
     """When the last message of each key left."""
     rows = await session.execute(
@@ -111,17 +116,17 @@ async def last_sent(session: AsyncSession, keys: Iterable[str]) -> dict[str, dat
     return {key: at for key, at in rows if at is not None}
 
 
-def new_row(account: str, site: str, recipient: Recipient, *, due_at: datetime, now: datetime) -> dict[str, Any]:
+def new_row(site: str, contact: Contact, *, due_at: datetime, now: datetime) -> dict[str, Any]:
     """A message that is to be sent, as a row."""
-    member, channel = recipient
     return {
         "id": ids.new("msg"),
-        "account_id": account,
+        "account_id": contact.account_id,
         "site_id": site,
-        "member_id": member,
-        "channel": channel.value,
+        "member_id": contact.member_id,
+        "contact_id": contact.id,
+        "channel": contact.channel,
         "kind": KIND,
-        "dedup_key": dedup_key(site, member, channel),
+        "dedup_key": dedup_key(site, contact.id),
         "body": {},
         "created_at": now,
         "due_at": due_at,
@@ -140,27 +145,18 @@ async def insert_new(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> s
 
 
 async def _refused(
-    session: AsyncSession, rows: Sequence[dict[str, Any]], wanted: dict[str, Recipient]
-) -> dict[str, Recipient]:
+    session: AsyncSession, rows: Sequence[dict[str, Any]], wanted: dict[str, Contact]
+) -> dict[str, Contact]:
     inserted = await insert_new(session, rows)
-    return {key: recipient for key, recipient in wanted.items() if key not in inserted}
+    return {key: contact for key, contact in wanted.items() if key not in inserted}
 
 
-async def _routed(session: AsyncSession, account: AccountId, severities: set[Severity]) -> set[Recipient]:
-    channels = {channel for severity in severities for channel in ROUTES[severity]}
-    if not channels:
-        return set()
-    members = (await session.scalars(select(Member).where(Member.account_id == account))).all()
-    return {(member.id, channel) for member in members for channel in channels if contact(member, channel)}
-
-
-async def _told(session: AsyncSession, warnings: Sequence[str]) -> set[Recipient]:
-    recipients: set[Recipient] = set()
+async def _told(session: AsyncSession, warnings: Sequence[str]) -> dict[str, Contact]:
+    recipients: dict[str, Contact] = {}
     for start in range(0, len(warnings), 500):
-        rows = await session.execute(
-            select(Telling.member_id, Telling.channel)
-            .where(Telling.warning_id.in_(warnings[start : start + 500]), Telling.over_message_id.is_(None))
-            .distinct()
+        told = select(Telling.contact_id).where(
+            Telling.warning_id.in_(warnings[start : start + 500]), Telling.over_message_id.is_(None)
         )
-        recipients |= {(member, Channel(channel)) for member, channel in rows}
+        rows = await session.scalars(select(Contact).where(Contact.id.in_(told)))
+        recipients |= {each.id: each for each in rows}
     return recipients

@@ -7,9 +7,18 @@ NotifierError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture that travels inside a mail; its HTML names it as `cid:` and nothing is loaded from anywhere."""
+
+    cid: str
+    png: bytes
+    says: str  # for who does not see it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +33,8 @@ class Message:
     html: str | None
     created_at: datetime
     unsubscribe_url: str | None = None  # of what nobody has to get (RFC 8058)
+    image: Image | None = None
+    secret: str | None = field(default=None, repr=False)  # what a webhook's message is signed with
 
 
 class NotifierError(Exception):

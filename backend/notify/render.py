@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from backend.config import Contact
-from backend.notify import gsm, notices
-from backend.notify.claims import Claim
+from backend.notify import alertmanager, notices, texts
+from backend.notify.claim import Claim
+from backend.notify.digests import Digest
+from backend.notify.links import Links
 from backend.notify.notices import Notice
-from backend.notify.protocol import Message
+from backend.notify.protocol import Image, Message
 from backend.notify.routing import Channel
+from backend.notify.tongue import Tongue
 from backend.notify.words import Section, headline, sections
+from backend.registry.tables import Site
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.severity import Severity
 
-SMS_PARTS: Final = 2
-
-_TEMPLATES: Final = Environment(
+TEMPLATES: Final = Environment(
     loader=PackageLoader("backend.notify"),
     autoescape=select_autoescape(["html"]),
     undefined=StrictUndefined,
@@ -28,109 +29,145 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+_DIGEST_ITEMS: Final = 12  # machines of one site and rule are a number soon: the page has them all
 
 
 class Renderer:
     """Words, links and whom to write to."""
 
-    def __init__(self, catalogue: Catalogue, public_url: str, contact: Contact) -> None:
+    def __init__(self, catalogue: Catalogue, links: Links, contact: Contact) -> None:
         self._catalogue = catalogue
-        self._page_url = f"{public_url.rstrip('/')}/"
+        self._links = links
         self._contact = contact
         self._write_to = f"{contact.name} <{contact.email}>" if contact.email else None
 
-    def message(self, claim: Claim, *, now: datetime) -> Message:
+    def message(self, claim: Claim, *, now: datetime, image: Image | None = None) -> Message:
         """The message of a claim. The same claim at another time says the same, with the durations of then."""
+        zone = claim.contact.time_zone if claim.contact is not None else "UTC"
+        tongue = Tongue.of(claim.language, zone)
         if claim.notice is not None:
-            return self._notice(claim, claim.notice)
-        site = claim.site
-        if site is None:
-            raise LookupError("a message is about a site or it is a notice")
+            return self._notice(claim, claim.notice, tongue)
+        if claim.digest is not None:
+            return self._digest(claim, claim.digest, tongue, now)
+        if claim.site is None:
+            raise LookupError("a message is about a site, or it is a notice or a digest")
+        return self._warnings(claim, claim.site, tongue, now, image)
+
+    def _warnings(self, claim: Claim, site: Site, tongue: Tongue, now: datetime, image: Image | None) -> Message:
         new, over, standing = (
-            sections(warnings, self._catalogue, site, now)
+            sections(warnings, self._catalogue, site, now, tongue)
             for warnings in (claim.agenda.new, claim.agenda.over, claim.agenda.standing)
         )
-        label, what = _title(new, over, standing)
-        if claim.channel is Channel.SMS:
-            wordings = _wordings(site.name, label, what, new or (() if over else standing), self._page_url)
-            text = _shortened(wordings)
-            html: str | None = None
+        acknowledge = self._links.acknowledge(claim.id) if new or standing else None
+        if claim.is_last:
+            label, what = tongue.say("No more texts today"), tongue.say("the limit of your account is reached")
         else:
-            words = self._words(site.name, f"{label}: {what}") | {"new": new, "over": over, "standing": standing}
-            text = _TEMPLATES.get_template("warnings.txt").render(words).lstrip()
-            html = _TEMPLATES.get_template("warnings.html").render(words).lstrip()
+            label, what = _title(new, over, standing, tongue)
+        html = secret = None
+        match claim.channel:
+            case Channel.WEBHOOK:
+                text = alertmanager.document(claim, site, self._catalogue, self._links.page, tongue, now=now)
+                secret = claim.contact.secret if claim.contact is not None else None
+            case Channel.SMS:
+                firing = new or (() if over else standing)
+                text = texts.of_warnings(
+                    site.name, label, what, firing, tongue, acknowledge_url=acknowledge, page_url=self._links.page
+                )
+            case Channel.EMAIL:
+                words = self._words(site.name, tongue.say("{title}: {name}", title=label, name=what), tongue)
+                words |= {"new": new, "over": over, "standing": standing, "acknowledge_url": acknowledge}
+                words["image"] = image
+                text = TEMPLATES.get_template("warnings.txt").render(words).lstrip()
+                html = TEMPLATES.get_template("warnings.html").render(words).lstrip()
         return Message(
             id=claim.id,
             to=claim.to,
             topic=site.id,
-            subject=f"{label} - {site.name}: {what}",
+            subject=tongue.say("{label} - {site}: {what}", label=label, site=site.name, what=what),
             text=text,
             html=html,
+            image=image if html is not None else None,
+            secret=secret,
             created_at=claim.created_at,
         )
 
-    def _notice(self, claim: Claim, notice: Notice) -> Message:
-        text = notices.text(notice, self._contact.name, self._page_url, self._write_to)
+    def _digest(self, claim: Claim, digest: Digest, tongue: Tongue, now: datetime) -> Message:
+        parts = []
+        for site, warnings in digest.sites:
+            active = [warning for warning in warnings if warning.resolved_at is None]
+            over = [warning for warning in warnings if warning.resolved_at is not None]
+            made = [sections(each, self._catalogue, site, now, tongue, _DIGEST_ITEMS) for each in (active, over)]
+            parts.append({"name": site.name, "active": made[0], "over": made[1]})
+        count = sum(len(warnings) for _, warnings in digest.sites)
+        what = tongue.say("your week in warnings") if digest.every == "weekly" else tongue.say("your day in warnings")
+        contact = claim.contact
+        stop = self._links.stop_digest(contact.id) if contact is not None else None
+        words = self._words(self._contact.name, tongue.say("{what}: {count}", what=what, count=count), tongue)
+        words |= {
+            "sites": parts,
+            "since": tongue.moment(digest.since),
+            "until": tongue.moment(digest.until),
+            "stop_url": stop,
+        }
+        return Message(
+            id=claim.id,
+            to=claim.to,
+            topic="digest",
+            subject=f"{self._contact.name}: {words['title']}",
+            text=TEMPLATES.get_template("digest.txt").render(words).lstrip(),
+            html=TEMPLATES.get_template("digest.html").render(words).lstrip(),
+            created_at=claim.created_at,
+            unsubscribe_url=stop,
+        )
+
+    def _notice(self, claim: Claim, notice: Notice, tongue: Tongue) -> Message:
+        is_text = claim.channel is Channel.SMS
+        words = notices.text(notice, self._contact.name, self._links.page, tongue)
+        if not is_text:
+            foot = tongue.say("Questions or objections: {contact}", contact=self._write_to) if self._write_to else ""
+            words = f"{words}\n-- \n{self._contact.name}\n{foot}\n"  # RFC 3676: "-- " begins a signature
         return Message(
             id=claim.id,
             to=claim.to,
             topic=claim.id,
-            subject=notices.subject(notice, self._contact.name),
-            text=gsm.plain(text) if claim.channel is Channel.SMS else text,
+            subject=notices.subject(notice, self._contact.name, tongue),
+            text=texts.shortened(iter([words])) if is_text else words,
             html=None,
             created_at=claim.created_at,
         )
 
-    def _words(self, site: str, title: str) -> dict[str, Any]:
+    def _words(self, site: str, title: str, tongue: Tongue) -> dict[str, Any]:
         contact = self._contact
         return {
+            "t": tongue.say,
+            "language": tongue.code,
+            "zone": str(tongue.zone),
             "title": title,
             "site": site,
-            "page_url": self._page_url,
+            "page_url": self._links.page,
             "service": contact.name,
             "contact": self._write_to,
             "contact_address": contact.email,
         }
 
 
-def _title(new: tuple[Section, ...], over: tuple[Section, ...], standing: tuple[Section, ...]) -> tuple[str, str]:
+def _title(
+    new: tuple[Section, ...], over: tuple[Section, ...], standing: tuple[Section, ...], tongue: Tongue
+) -> tuple[str, str]:
     """How bad, and what: "CRITICAL" and "Machine not hashing: mnr-…". A phone shows little: worst first."""
+    say = tongue.say
     if new:
-        return _worst(new), headline(new) + (f"; resolved: {headline(over)}" if over else "")
+        what = headline(new, tongue)
+        over_too = say("; resolved: {what}", what=headline(over, tongue)) if over else ""
+        return say(LABELS[_worst(new)]), f"{what}{over_too}"
     if over:
-        return "Resolved", headline(over) + (f"; still: {headline(standing)}" if standing else "")
-    return f"Still {_worst(standing)}", headline(standing)
+        still = say("; still: {what}", what=headline(standing, tongue)) if standing else ""
+        return say("Resolved"), f"{headline(over, tongue)}{still}"
+    return say("Still {label}", label=say(LABELS[_worst(standing)])), headline(standing, tongue)
 
 
-def _worst(parts: tuple[Section, ...]) -> str:
-    worst = max((part.severity for part in parts), key=lambda severity: severity.rank)
-    return worst.upper() if worst is Severity.CRITICAL else worst.capitalize()
+def _worst(parts: tuple[Section, ...]) -> Severity:
+    return max((part.severity for part in parts), key=lambda severity: severity.rank, default=Severity.INFO)
 
 
-def _wordings(site: str, label: str, what: str, firing: tuple[Section, ...], page_url: str) -> Iterator[str]:
-    """A text message in fewer and fewer words: what matters least goes first. `firing` is what the label is about."""
-    first = f" First: {firing[0].first}" if len(firing) == 1 and firing[0].first else ""
-    item = firing[0].items[0] if len(firing) == 1 and firing[0].count == 1 else None
-    since = f" Since {item.since}." if item else ""
-    for name in (site, f"{site[:24]}…", f"{site[:10]}…"):
-        head = f"{label} {name}: "
-        if item and item.says:
-            subject = "" if item.name == site else f"{item.name} "
-            yield f"{head}{subject}{item.says}.{since}{first} {page_url}"
-            yield f"{head}{subject}{item.says}.{since} {page_url}"
-        yield f"{head}{what}.{since}{first} {page_url}"
-        yield f"{head}{what}.{since} {page_url}"
-        yield f"{head}{what}. {page_url}"
-        yield f"{head}{what}."
-
-
-def _shortened(wordings: Iterator[str]) -> str:
-    """The first wording that is no more than `SMS_PARTS` long; at worst the beginning of the shortest."""
-    text = ""
-    for wording in wordings:
-        text = gsm.plain(wording)
-        if gsm.parts(text) <= SMS_PARTS:
-            return text
-    while gsm.parts(text) > SMS_PARTS:
-        text = text[:-1]
-    return text.rstrip()
+LABELS: Final = {Severity.INFO: "Info", Severity.WARNING: "Warning", Severity.CRITICAL: "CRITICAL"}

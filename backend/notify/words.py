@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
+from backend.notify.tongue import Tongue
 from backend.registry.tables import Site, Warning
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.severity import Severity
@@ -36,36 +37,35 @@ class Item:
 class Section:
     """The warnings of one rule."""
 
-    rule: Rule | None  # None: no longer in the catalogue
     severity: Severity
     title: str
+    plural: str
+    first: str | None  # what to do first
     items: tuple[Item, ...]
     more: int  # that are not listed
     count: int
 
-    @property
-    def first(self) -> str | None:
-        """What to do first."""
-        return self.rule.first if self.rule else None
 
-
-def sections(warnings: Sequence[Warning], catalogue: Catalogue, site: Site, now: datetime) -> tuple[Section, ...]:
-    """The warnings by rule, in their order, no more than `ITEMS` in all."""
+def sections(
+    warnings: Sequence[Warning], catalogue: Catalogue, site: Site, now: datetime, tongue: Tongue, room: int = ITEMS
+) -> tuple[Section, ...]:
+    """The warnings by rule, in their order, no more than `room` in all."""
     groups: dict[tuple[str, str], list[Warning]] = {}
     for warning in warnings:
         groups.setdefault((warning.rule, warning.severity), []).append(warning)
-    room = ITEMS
     made = []
     for (name, severity), group in groups.items():
         rule = catalogue.get(name)
         listed = group[: max(room, 0)]
         room -= len(listed)
+        title = title_of(name, catalogue, tongue)
         made.append(
             Section(
-                rule=rule,
                 severity=Severity(severity),
-                title=rule.title if rule else name.replace("_", " ").capitalize(),
-                items=tuple(_item(warning, rule, site, now) for warning in listed),
+                title=title,
+                plural=tongue.say(rule.plural) if rule else title,
+                first=tongue.say(rule.first) if rule else None,
+                items=tuple(_item(warning, rule, site, now, tongue) for warning in listed),
                 more=len(group) - len(listed),
                 count=len(group),
             )
@@ -73,67 +73,55 @@ def sections(warnings: Sequence[Warning], catalogue: Catalogue, site: Site, now:
     return tuple(made)
 
 
-def headline(parts: Sequence[Section], most: int = 3) -> str:
+def title_of(name: str, catalogue: Catalogue, tongue: Tongue) -> str:
+    """A rule's name for people, also of one that is no longer in the catalogue."""
+    rule = catalogue.get(name)
+    return tongue.say(rule.title) if rule else name.replace("_", " ").capitalize()
+
+
+def headline(parts: Sequence[Section], tongue: Tongue, most: int = 3) -> str:
     """All sections in one line: "Chip too hot: mnr-…", or "3 machines offline, 2 machines with hot chips"."""
     if len(parts) == 1 and parts[0].count == 1:
         item = parts[0].items[0]
         is_machine = item.name.startswith("mnr-")
-        return f"{parts[0].title}: {item.name}" if is_machine else parts[0].title
+        return tongue.say("{title}: {name}", title=parts[0].title, name=item.name) if is_machine else parts[0].title
     named = [
-        f"{part.count} {part.rule.plural if part.rule else part.title}" if part.count > 1 else part.title
+        tongue.say("{count} {plural}", count=part.count, plural=part.plural) if part.count > 1 else part.title
         for part in parts[:most]
     ]
     if len(parts) > most:
-        named.append(f"{sum(part.count for part in parts[most:])} more")
-    return ", ".join(named)
+        named.append(tongue.say("{count} more", count=sum(part.count for part in parts[most:])))
+    return tongue.joined(named)
 
 
-def moment(time: datetime) -> str:
-    """A time as people read it: "2 Jan 2026, 03:04 UTC"."""
-    return f"{time.day} {_MONTHS[time.month - 1]} {time:%Y, %H:%M} UTC"
+def says(warning: Warning, rule: Rule | None, tongue: Tongue) -> str:
+    """What is wrong, with the numbers."""
+    if rule is None:
+        return ""
+    value, limit = tongue.measured(warning.value, rule.unit), tongue.measured(warning.threshold, rule.unit)
+    return tongue.say(rule.says, value=value, limit=limit)
 
 
-def lasting(passed: timedelta) -> str:
-    """A duration as people say it: "5 min", "2 h 10 min", "3 d 4 h"."""
-    minutes = max(0, round(passed.total_seconds() / 60))
-    if minutes < 60:
-        return f"{minutes} min" if minutes else "less than 1 min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
-def _item(warning: Warning, rule: Rule | None, site: Site, now: datetime) -> Item:
+def _item(warning: Warning, rule: Rule | None, site: Site, now: datetime, tongue: Tongue) -> Item:
     over_at = warning.resolved_at
     return Item(
         name=warning.machine or site.name,
         model=warning.model,
-        says=_says(warning, rule),
-        since=moment(warning.since),
-        lasts=lasting((over_at or now) - warning.since),
-        over_at=moment(over_at) if over_at else None,
-        ending=_ENDINGS.get(warning.resolution or ""),
-        lan_url=f"{site.lan_url.rstrip('/')}/m/{warning.machine}" if site.lan_url and warning.machine else None,
+        says=says(warning, rule, tongue),
+        since=tongue.moment(warning.since),
+        lasts=tongue.lasting((over_at or now) - warning.since),
+        over_at=tongue.moment(over_at) if over_at else None,
+        ending=tongue.say(_ENDINGS[warning.resolution]) if warning.resolution in _ENDINGS else None,
+        lan_url=lan_url(site, warning),
     )
 
 
-def _says(warning: Warning, rule: Rule | None) -> str:
-    if rule is None:
-        return ""
-    return rule.says.format(value=_measured(warning.value, rule.unit), limit=_measured(warning.threshold, rule.unit))
-
-
-def _measured(value: float | None, unit: str | None) -> str:
-    if value is None:
-        return "unknown"
-    return f"{round(value, 1):,.10g} {unit or ''}".rstrip()
+def lan_url(site: Site, warning: Warning) -> str | None:
+    """The on-site page that names the machine."""
+    return f"{site.lan_url.rstrip('/')}/m/{warning.machine}" if site.lan_url and warning.machine else None
 
 
 _ENDINGS: Final = {
     "paused": "not watched any more: it was paused",
     "switched_off": "not watched any more: the rule was switched off",
 }
-# `strftime` would write the months of whatever locale the service runs in.
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

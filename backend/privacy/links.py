@@ -7,7 +7,7 @@ from typing import Literal
 
 from backend.registry.sealing import Keys
 
-Use = Literal["unsubscribe", "request"]
+Use = Literal["unsubscribe", "request", "digest"]
 """What a link is good for; one that was made for another use is good for nothing."""
 
 

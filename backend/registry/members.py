@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.accounts.rights import ROLES
 from backend.ids import AccountId
+from backend.registry import contacts
 from backend.registry.errors import Invalid, Taken
 from backend.registry.sealing import keys_in
 from backend.registry.tables import Member
@@ -58,6 +59,7 @@ async def add(
         await session.flush()
     except IntegrityError as error:
         raise Taken("the account has a member with this e-mail address already") from error
+    await contacts.add_own(session, member, now=now)
     return member
 
 

@@ -11,16 +11,21 @@ import pytest
 from backend.config import Contact
 from backend.notify import gsm
 from backend.notify.agenda import Agenda
-from backend.notify.claims import Claim
+from backend.notify.claim import Claim
+from backend.notify.links import Links
 from backend.notify.protocol import Message
-from backend.notify.render import SMS_PARTS, Renderer
+from backend.notify.render import Renderer
 from backend.notify.routing import Channel
-from backend.notify.words import lasting, moment
+from backend.notify.texts import PARTS
+from backend.notify.tongue import Tongue
+from backend.registry.sealing import Keys
 from backend.registry.tables import Member, Site, Warning
 from backend.warnings.catalogue import Catalogue
 from tests.backend.readings import NOW, at, machine
 
 CATALOGUE = Catalogue.load()
+KEYS = Keys.fresh()
+ACKNOWLEDGE = Links("https://farm.example.com", KEYS).acknowledge("msg_1")
 
 
 def warning(rule: str, number: int = 1, severity: str = "critical", **fields: Any) -> Warning:
@@ -48,7 +53,9 @@ def render(
         site=Site(id="sit_north", account_id="acc", name=site, lan_url=lan_url),
         agenda=agenda,
     )
-    renderer = Renderer(CATALOGUE, "https://farm.example.com/", Contact(**({"email": "help@example.com"} | contact)))
+    renderer = Renderer(
+        CATALOGUE, Links("https://farm.example.com/", KEYS), Contact(**({"email": "help@example.com"} | contact))
+    )
     return renderer.message(claim, now=at(10))
 
 
@@ -109,6 +116,8 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
         "",
         f"What to do first: {CATALOGUE['fan_stopped'].first}",
         "",
+        f"I take care of it: {ACKNOWLEDGE}",
+        "",
         "All machines, with charts: https://farm.example.com/",
         "",
         "-- ",
@@ -154,6 +163,7 @@ def test_a_mail_loads_nothing_and_rewrites_no_link() -> None:
     links = set(re.findall(r'(?:href|src|action|background|url)\s*[=(]\s*["\']?([^"\'\s>)]+)', html))
     assert links == {
         "https://farm.example.com/",
+        ACKNOWLEDGE,
         "mailto:help@example.com",
         *(f"http://10.0.0.5:8700/m/{machine(number)}" for number in (1, 2, 4)),
     }
@@ -194,7 +204,7 @@ def test_a_text_says_what_matters_and_where_to_look() -> None:
     text = sms(Agenda(new=[HOT]))
     assert text == (
         f"Warning North: {machine(2)} its hottest chip is at 91.6 C (limit 90 C). Since 1 Jan 2026, 12:00 UTC. "
-        f"First: {CATALOGUE['chip_hot'].first} https://farm.example.com/"
+        f"First: {CATALOGUE['chip_hot'].first} {ACKNOWLEDGE}"
     )
     assert gsm.parts(text) == 2
 
@@ -221,7 +231,7 @@ def test_a_text_about_a_site_names_it_once() -> None:
 )
 def test_no_text_is_longer_than_two_parts_and_each_begins_with_how_bad_it_is(site: str, agenda: Agenda) -> None:
     text = sms(agenda, site=site)
-    assert gsm.parts(text) <= SMS_PARTS
+    assert gsm.parts(text) <= PARTS
     assert text.startswith(("CRITICAL ", "Warning ", "Resolved ", "Still CRITICAL "))
     assert re.search("machine|chip|agent|fan|silent", text, re.IGNORECASE)
     assert not text.endswith(("\ud83d", " "))
@@ -235,8 +245,10 @@ def test_a_text_keeps_the_link_as_long_as_it_fits() -> None:
 
 
 def test_times_are_read_the_same_everywhere() -> None:
-    assert moment(at(0)) == "1 Jan 2026, 12:00 UTC"
-    assert [lasting(timedelta(seconds=seconds)) for seconds in (-5, 10, 60, 3_599, 3_600, 8_000, 86_400, 100_000)] == [
+    assert Tongue().moment(at(0)) == "1 Jan 2026, 12:00 UTC"
+    assert [
+        Tongue().lasting(timedelta(seconds=seconds)) for seconds in (-5, 10, 60, 3_599, 3_600, 8_000, 86_400, 100_000)
+    ] == [
         "less than 1 min",
         "less than 1 min",
         "1 min",

@@ -1,0 +1,118 @@
+"""The digest: once a day or a week, what there was, for who wants to know it without being called.
+
+One is opened when it is due, in one transaction with the time of the next; what it says is looked up when it is sent.
+Nothing to say, no mail.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend import ids
+from backend.notify.outbox import GIVE_UP, insert_new
+from backend.registry.database import Database
+from backend.registry.tables import Contact, Site, Warning
+
+KIND: Final = "digest"
+PERIODS: Final = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
+
+_AT: Final = time(8)  # in the contact's time zone
+_MOST: Final = 2_000
+"""Warnings that one digest looks at; a farm with more had other mails about them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What happened at one account's sites from `since` to `until`, each site's worst and oldest first."""
+
+    since: datetime
+    until: datetime
+    every: str
+    sites: Sequence[tuple[Site, Sequence[Warning]]]
+
+
+def next_due(contact: Contact, after: datetime) -> datetime:
+    """The next morning (of a Monday, for a week's) in the contact's time zone."""
+    zone = ZoneInfo(contact.time_zone)
+    day = after.astimezone(zone).date()
+    while True:
+        due = datetime.combine(day, _AT, zone).astimezone(UTC)
+        if due > after and (contact.digest == "daily" or day.weekday() == calendar.MONDAY):
+            return due
+        day += timedelta(days=1)
+
+
+async def open_due(database: Database, *, now: datetime) -> int:
+    """Open each digest that is due; how many. Who was never asked gets the first one at the next time."""
+    async with database.begin() as session:
+        found = await session.scalars(
+            select(Contact)
+            .where(
+                Contact.digest != "none",
+                Contact.channel == "email",
+                or_(Contact.digest_due_at.is_(None), Contact.digest_due_at <= now),
+            )
+            .order_by(Contact.id)
+            .limit(500)
+            .with_for_update(skip_locked=True)
+        )
+        due = found.all()
+        rows = [_row(contact, now) for contact in due if contact.digest_due_at is not None]
+        for contact in due:
+            contact.digest_due_at = next_due(contact, now)
+        await session.flush()
+        return len(await insert_new(session, rows))
+
+
+async def gather(session: AsyncSession, contact: Contact, body: dict[str, Any]) -> Digest | None:
+    """What a digest says; None when there is nothing to say."""
+    since, until = datetime.fromisoformat(body["since"]), datetime.fromisoformat(body["until"])
+    rows = await session.execute(
+        select(Warning, Site)
+        .join(Site, Site.id == Warning.site_id)
+        .where(
+            Warning.account_id == contact.account_id,
+            Warning.started_at <= until,
+            or_(Warning.resolved_at.is_(None), Warning.resolved_at > since),
+        )
+        .order_by(Site.name, Warning.started_at, Warning.id)
+        .limit(_MOST)
+    )
+    by_site: dict[str, tuple[Site, list[Warning]]] = {}
+    for warning, site in rows:
+        if not contact.sites or site.id in contact.sites:
+            by_site.setdefault(site.id, (site, []))[1].append(warning)
+    if not by_site:
+        return None
+    return Digest(since, until, body["every"], list(by_site.values()))
+
+
+def _row(contact: Contact, now: datetime) -> dict[str, Any]:
+    until = contact.digest_due_at or now
+    return {
+        "id": ids.new("msg"),
+        "account_id": contact.account_id,
+        "site_id": None,
+        "member_id": contact.member_id,
+        "contact_id": contact.id,
+        "channel": contact.channel,
+        "kind": KIND,
+        "dedup_key": f"{KIND}:{contact.id}",
+        "body": {
+            "since": (until - PERIODS[contact.digest]).isoformat(),
+            "until": until.isoformat(),
+            "every": contact.digest,
+        },
+        "created_at": now,
+        "due_at": now,
+        "expires_at": now + GIVE_UP,
+        "attempts": 0,
+    }

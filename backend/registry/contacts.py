@@ -1,0 +1,128 @@
+"""Contacts: where warnings go, and which. Each member has their own address and phone, and may verify more."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend import ids
+from backend.ids import AccountId
+from backend.registry.errors import Invalid, Missing, Taken
+from backend.registry.sealing import keys_in
+from backend.registry.tables import Contact, Member
+
+MOST: Final = 50
+"""Contacts of one account that are not a member's own."""
+
+_DEFAULTS: Final[dict[str, dict[str, str]]] = {
+    "email": {"severity": "warning", "digest": "daily"},
+    "sms": {"severity": "critical", "digest": "none"},
+    "webhook": {"severity": "warning", "digest": "none"},
+}
+_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+
+
+async def add_own(session: AsyncSession, member: Member, *, now: datetime) -> None:
+    """A new member's address and phone; used once they are verified."""
+    for channel in ("email", *(["sms"] if member.phone is not None else [])):
+        session.add(_new(member, channel, None, now))
+    await session.flush()
+
+
+async def add(
+    session: AsyncSession, member: Member, channel: str, address: str, label: str, *, now: datetime
+) -> Contact:
+    """One more, which has to be verified before it is told anything. The address is checked already.
+
+    Raises `Taken`, or `Invalid` when there are too many.
+    """
+    count = await session.scalar(
+        select(func.count()).where(Contact.account_id == member.account_id, Contact.address.is_not(None))
+    )
+    if (count or 0) >= MOST:
+        raise Invalid(f"an account has {MOST} further contacts at most: remove one")
+    made = _new(member, channel, address, now)
+    made.label = label
+    made.address_index = keys_in(session).index(address)
+    made.secret = secrets.token_urlsafe(32) if channel == "webhook" else None
+    session.add(made)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise Taken("the account has this contact already") from error
+    return made
+
+
+async def listed(session: AsyncSession, account: AccountId) -> Sequence[tuple[Contact, Member]]:
+    """All contacts of an account, in the order in which they are told."""
+    rows = await session.execute(
+        select(Contact, Member)
+        .join(Member, Member.id == Contact.member_id)
+        .where(Contact.account_id == account)
+        .order_by(Contact.after_min, Contact.created_at, Contact.id)
+    )
+    return [(contact, member) for contact, member in rows]
+
+
+async def find(session: AsyncSession, account: AccountId, contact: str, *, is_changed: bool = False) -> Contact:
+    """One contact of an account. Raises `Missing`."""
+    query = select(Contact).where(Contact.account_id == account, Contact.id == contact)
+    found = await session.scalar(query.with_for_update() if is_changed else query)
+    if found is None:
+        raise Missing("there is no such contact in this account")
+    return found
+
+
+def webhook_url(value: str) -> str:
+    """An address that a webhook may have. Raises `Invalid`; the message quotes nothing."""
+    try:
+        parts = urlsplit(value.strip())
+        has_port = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise Invalid("this is no address of a webhook") from error
+    if parts.scheme not in ("https", "http") or not parts.hostname or not has_port or len(value) > 300:
+        raise Invalid("the address of a webhook is such as https://host/path, 300 characters at most")
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise Invalid("the address of a webhook has no user, password or fragment: messages are signed instead")
+    return parts.geturl()
+
+
+def checked_preferences(changes: dict[str, Any]) -> dict[str, Any]:
+    """What a contact may be set to. Raises `Invalid`."""
+    if "time_zone" in changes:
+        try:
+            ZoneInfo(changes["time_zone"])
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise Invalid("a time zone is a name such as Asia/Shanghai or Europe/Berlin") from error
+    for name in ("quiet_from", "quiet_to"):
+        if (value := changes.get(name)) is not None and not _CLOCK.fullmatch(value):
+            raise Invalid("quiet hours are times such as 22:00")
+    return changes
+
+
+def _new(member: Member, channel: str, address: str | None, now: datetime) -> Contact:
+    defaults = _DEFAULTS[channel]
+    return Contact(
+        id=ids.new("ctc"),
+        account_id=member.account_id,
+        member_id=member.id,
+        channel=channel,
+        label="",
+        address=address,
+        severity=defaults["severity"],
+        sites=[],
+        after_min=0,
+        time_zone="UTC",
+        critical_passes=True,
+        digest=defaults["digest"],
+        created_at=now,
+    )

@@ -1,0 +1,49 @@
+"""Messages that wait, and for whom they do not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from backend.notify.protocol import TryLater
+from backend.notify.routing import Channel
+from backend.registry.tables import Member, OutboxMessage
+from tests.backend.farm import M2, Farm
+from tests.backend.notify.scripted import Scripted
+from tests.backend.notify.sending import fire
+from tests.backend.readings import at
+
+
+async def test_an_outbox_for_a_channel_that_is_not_set_up_waits(north: Farm) -> None:
+    await fire(north, [1])
+    dispatcher = north.dispatcher({})
+    assert await dispatcher.next_due() is None
+    assert await dispatcher.dispatch(now=at(6)) == 0
+    assert len(await north.outbox()) == 2
+    text = Scripted([TryLater("away")])
+    late = north.dispatcher({Channel.SMS: text})
+    await late.dispatch(now=at(6) + timedelta(days=3))
+    await late.dispatch(now=at(7) + timedelta(days=3))  # its 24 hours begin with the first try
+    assert len(text.messages) == 1
+
+
+async def test_messages_wait_for_nobody_who_left(north: Farm) -> None:
+    await fire(north, [1, 2])
+    async with north.database.begin() as session:
+        member = await session.get_one(Member, north.member)
+        await session.delete(member)
+    async with north.database.read() as session:
+        assert (await session.scalars(select(OutboxMessage))).all() == []
+    assert M2 in [warning.machine for warning in await north.warnings()]
+
+
+async def test_messages_of_other_kinds_are_left_to_whoever_knows_their_words(north: Farm) -> None:
+    await fire(north)
+    async with north.database.begin() as session:
+        await session.execute(update(OutboxMessage).values(kind="letter"))
+    mail = Scripted()
+    dispatcher = north.dispatcher({Channel.EMAIL: mail})
+    assert await dispatcher.next_due() is None
+    await dispatcher.dispatch(now=at(6))
+    assert (mail.messages, len(await north.outbox())) == ([], 2)
