@@ -186,7 +186,7 @@ def _warnings(
     database: Database,
     notifiers: Mapping[Channel, Notifier],
     meters: Meters,
-    store: Storage,
+    store: Store,
     clock: Clock,
     *,
     public_url: str,
