@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -25,6 +25,7 @@ from agent.redaction import Redactor
 from agent.ssh import Limits, Login, Visit, load_key, visit
 from agent.ssh_commands import FAMILIES, family_of
 from agent.support import Findings, know_site
+from agent.twins import Remembered, told_apart
 from agent.vault import MachineName, PlainName
 
 
@@ -35,6 +36,7 @@ class Desk:
     settings: AgentSettings
     keyring: Keyring
     vault: Mapping[str, MachineName | PlainName]
+    listed: Sequence[Facts]  # the machines that this site had
     driver: Driver
     host_keys: HostKeys
     clock: Callable[[], datetime]
@@ -44,6 +46,10 @@ class Desk:
     @property
     def pools(self) -> PublicPools:
         return PublicPools(self.settings.pools.public, self.settings.pools.expected)
+
+    def name_of(self, facts: Facts) -> str:
+        """A machine's pseudonym."""
+        return self.keyring.pseudonym(Kind.MACHINE, identity(facts))
 
 
 def address_of(where: str, settings: AgentSettings, vault: Mapping[str, MachineName | PlainName]) -> str:
@@ -73,7 +79,7 @@ async def look_into(address: str, desk: Desk, *, over_ssh: bool) -> tuple[Findin
     Raises `MinerUnreachable` when the machine neither answers nor is known from before.
     """
     misses: list[str] = []
-    remembered = _remembered(address, desk.vault)
+    remembered = _remembered(address, desk)
     miner = await _find(address, desk)
     if miner is None and remembered is None:
         raise MinerUnreachable(f"no miner answers at {address}, and none is known there from before")
@@ -83,7 +89,7 @@ async def look_into(address: str, desk: Desk, *, over_ssh: bool) -> tuple[Findin
         misses.append(f"{address} does not answer as a miner; the facts are those of the last time that it did")
     live = await _read(miner, desk, misses) if miner else None
     raw = RawReading(time=_on_the_grid(desk), facts=facts, live=live)
-    machine = desk.keyring.pseudonym(Kind.MACHINE, identity(facts))
+    machine = desk.name_of(facts)
     seen = await _visit(address, facts, desk, misses) if over_ssh else None
     findings = Findings(
         machine=machine,
@@ -120,9 +126,12 @@ def _login(one: SshLogin) -> Login:
     return Login(one.username, one.password(), key, one.port)
 
 
-def _remembered(address: str, vault: Mapping[str, MachineName | PlainName]) -> Facts | None:
-    """What the vault knows of the machine that was last at an address."""
-    for entry in vault.values():
+def _remembered(address: str, desk: Desk) -> Facts | None:
+    """What is known of the machine that was last at an address: by the list of machines, else by the vault."""
+    for facts in desk.listed:
+        if facts.address == address:
+            return facts
+    for entry in desk.vault.values():
         if isinstance(entry, MachineName) and entry.address == address:
             return Facts(
                 address=address,
@@ -142,7 +151,7 @@ async def _find(address: str, desk: Desk) -> Miner | None:
     rate = desk.settings.network.connections_per_s
     async with contextlib.aclosing(discover([address], desk.driver, connections_per_s=rate)) as miners:
         async for miner in miners:
-            return miner
+            return await told_apart(miner, Remembered.of(desk.listed), desk.driver, desk.name_of)
     return None
 
 

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Container
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -145,7 +146,7 @@ def remembered(path: Path, keyring: Keyring) -> list[Facts]:
 
 def _read(path: Path, keyring: Keyring) -> list[_Known]:
     """The sealed list, else the one in clear; one that is damaged is as good as none."""
-    for content in (lambda: sealed(path).read(keyring), lambda: _bytes(_in_clear(path))):
+    for content in (partial(sealed(path).read, keyring), partial(_bytes, _in_clear(path))):
         try:
             if data := content():
                 return _LIST.validate_json(data)

@@ -6,7 +6,7 @@ after it they take their places, now or at the next start. Whenever the process 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -79,13 +79,16 @@ def by_old_keys(state: State, keyring: Keyring, pseudonym: str, entries: Mapping
     for old in reversed(old_keys(state.old_keys, keyring)):
         before = Keyring(bytes.fromhex(old.key))
         for entry in entries.values():
-            if isinstance(entry, MachineName) and before.pseudonym(Kind.MACHINE, _identity(entry)) == pseudonym:
+            if isinstance(entry, MachineName) and pseudonym in _names(entry, before):
                 return entry
     return None
 
 
-def _identity(entry: MachineName) -> str:
-    return identity(Facts(address=entry.address, driver="vault", mac=entry.mac, serial=entry.serial))
+def _names(entry: MachineName, keyring: Keyring) -> Iterator[str]:
+    """What a key makes of a machine: as one that has its MAC for itself, and as one that shares it."""
+    for shares in (False, True):
+        facts = Facts(address=entry.address, driver="vault", mac=entry.mac, serial=entry.serial, shares_mac=shares)
+        yield keyring.pseudonym(Kind.MACHINE, identity(facts))
 
 
 def _sealed(path: Path) -> SealedFile:

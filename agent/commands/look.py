@@ -23,9 +23,12 @@ from agent.config import DEFAULT_FILE, AgentSettings
 from agent.discover import discover, expand
 from agent.drivers.protocol import Driver, Miner
 from agent.errors import AgentError, Misconfigured
+from agent.identity import identity
+from agent.known import remembered
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import Keyring, Kind, pseudonymize
 from agent.reading import Facts, RawReading
+from agent.twins import Remembered, told_apart
 from agent.wire import Reading, encode
 
 _AT_ONCE: Final = 32
@@ -103,7 +106,8 @@ def preview(
         settings = settings_of(config)
         _given(addresses)  # all or none, before anything is asked
         driver = _driver(settings, _has_file(config), engine, vendor_passwords)
-        show = _Preview(settings, _keyring(config, state), driver, as_json=as_json)
+        keyring, listed = _site(config, state)
+        show = _Preview(settings, keyring, listed, driver, as_json=as_json)
         silent = _run(show.all(addresses))
     for address in silent:
         _complain(f"{address}: {silent[address]}")
@@ -131,10 +135,13 @@ def _driver(settings: AgentSettings, has_file: bool, name: str | None, vendor_pa
     return engine(name or settings.poll.engine, credentials=settings.credentials, vendor_passwords=vendor_passwords)
 
 
-def _keyring(config: Path | None, state: Path | None) -> Keyring:
-    """The site's own key where there is one. A state folder that was named has to have it."""
-    key = state_of(config, state).key
-    return Keyring.load(key) if state is not None or key.exists() else Keyring.throwaway()
+def _site(config: Path | None, state: Path | None) -> tuple[Keyring, list[Facts]]:
+    """The site's own key and its machines where there is one. A state folder that was named has to have it."""
+    place = state_of(config, state)
+    if state is None and not place.key.exists():
+        return Keyring.throwaway(), []
+    keyring = Keyring.load(place.key)
+    return keyring, remembered(place.machines, keyring)
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -174,7 +181,10 @@ def _machines(found: Iterable[Facts]) -> Table:
 class _Preview:
     """Reads machines and prints what would leave."""
 
-    def __init__(self, settings: AgentSettings, keyring: Keyring, driver: Driver, *, as_json: bool) -> None:
+    def __init__(
+        self, settings: AgentSettings, keyring: Keyring, listed: Iterable[Facts], driver: Driver, *, as_json: bool
+    ) -> None:
+        self._roster = Remembered.of(listed)
         self._settings = settings
         self._keyring = keyring
         self._pools = PublicPools(settings.pools.public, settings.pools.expected)
@@ -198,7 +208,9 @@ class _Preview:
                 looked_at=looked_at,
             )
             async with asyncio.TaskGroup() as group, contextlib.aclosing(search) as miners:
-                async for miner in miners:
+                async for found in miners:
+                    miner = await told_apart(found, self._roster, self._driver, self._name_of)
+                    self._roster.add(miner)
                     group.create_task(self._one(miner, places), name="preview")
         for address in addresses:
             reading = self._answered.get(address)
@@ -208,6 +220,9 @@ class _Preview:
             if self._answered.keys().isdisjoint(expand([argument])):
                 self._silent.setdefault(argument, "no miner answers there")
         return self._silent
+
+    def _name_of(self, facts: Facts) -> str:
+        return self._keyring.pseudonym(Kind.MACHINE, identity(facts))
 
     async def _one(self, miner: Miner, places: asyncio.Semaphore) -> None:
         address = miner.facts.address

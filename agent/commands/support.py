@@ -12,7 +12,7 @@ from uuid import uuid4
 import click
 import uvloop
 
-from agent import durable, enrolment, logs, support, vault
+from agent import durable, enrolment, known, logs, support, vault
 from agent.commands.options import Complaint, complaining, config_option, settings_of, state_of, state_option
 from agent.config import AgentSettings
 from agent.enrolment import Enrolment, State
@@ -88,6 +88,7 @@ def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bo
         settings=settings,
         keyring=keyring,
         vault=entries,
+        listed=known.remembered(place.machines, keyring),
         driver=engine(poll.engine, credentials=settings.credentials, vendor_passwords=poll.vendor_passwords),
         host_keys=host_keys,
         clock=_now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from agent.wire import State as MachineState
 from tests.agent.backend import Backend, serving
 from tests.agent.until import until
 from tests.conftest import Simulated
+from tests.world.program import call
 
 
 @pytest.fixture
@@ -111,6 +113,13 @@ async def test_two_machines_that_claim_one_mac_are_both_kept_and_flagged_also_af
     async with site:
         await until(lambda: len(site.machines()) == 2)
     assert site.machines() == both
+    # What is shown of them while no agent runs is what would be sent, in whichever order they are looked at.
+    addresses = [machine.address for farm in (second, first) for machine in farm.machines]
+    state = ("--state", str(site.settings.state_dir))
+    shown = [json.loads(line) for line in (await call("agent", "preview", "--json", *addresses, *state)).splitlines()]
+    assert {one["machine"] for one in shown} == both
+    bundles = [await call("agent", "support-bundle", "--no-ssh", address, *state) for address in addresses]
+    assert [one["machine"] in text for one, text in zip(shown, bundles, strict=True)] == [True, True]
 
 
 async def test_another_machine_at_the_same_address_is_another_machine_and_flagged(

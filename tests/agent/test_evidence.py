@@ -55,6 +55,7 @@ def desk(folder: Path, made: AgentSettings, vault: Mapping[str, MachineName | Pl
         settings=made,
         keyring=KEYRING,
         vault=vault or {},
+        listed=(),
         driver=engine(made.poll.engine, credentials=made.credentials, vendor_passwords=True),
         host_keys=HostKeys(folder / "ssh_host_keys"),
         clock=lambda: NOW,

@@ -30,8 +30,8 @@ def machines() -> Iterator[list[Machine]]:
     addresses = loopback.take(len(FAMILIES) + 1)
     farm = Farm(
         [
-            family_machine(family, address, seed=1)
-            for family, address in zip([*FAMILIES, "whatsminer"], addresses, strict=True)
+            family_machine(family, address, seed=number)
+            for number, (family, address) in enumerate(zip([*FAMILIES, "whatsminer"], addresses, strict=True), start=1)
         ]
     )
     ready, stop = threading.Event(), threading.Event()

@@ -64,7 +64,12 @@ async def test_a_pause_that_is_on_no_disk_is_not_ended_by_looking(
     monkeypatch.setattr(pauses, "LOOK_S", 0.001)
     looked: list[Path] = []
     real = pauses._is_there
-    monkeypatch.setattr(pauses, "_is_there", lambda path: looked.append(path) or real(path))
+
+    def looking(path: Path) -> bool | None:
+        looked.append(path)
+        return real(path)
+
+    monkeypatch.setattr(pauses, "_is_there", looking)
     pause = Pause(tmp_path / "gone" / "paused", lambda: NOW)
     with pytest.raises(DiskTrouble):
         await pause.begin()

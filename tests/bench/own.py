@@ -62,7 +62,10 @@ def cpu_ms(found: list[Poll], rounds: int) -> dict[str, float]:
     keyring, pools = Keyring.throwaway(), PublicPools()
     spent = dict.fromkeys(("normalise", "pseudonymize", "spool"), 0.0)
     with tempfile.TemporaryDirectory() as folder, Spool(Path(folder) / "spool", 10**9) as spool:
-        vault, known = Vault(Path(folder) / "vault", keyring, _now), KnownMachines(Path(folder) / "machines", _now)
+        vault, known = (
+            Vault(Path(folder) / "vault", keyring, _now),
+            KnownMachines(Path(folder) / "machines", keyring, _now),
+        )
         gathered: list[Reading] = []
         for number in range(-1, rounds):  # the first round fills caches, as the first minute of an agent does
             if number == 0:
