@@ -23,6 +23,10 @@ _FIND_S: Final = 20.0
 """For one machine to be identified: asic-rs needs up to 9 s to give up, pyasic as long after it."""
 _KNOCKING: Final = 256
 _IDENTIFIED_AT_ONCE: Final = 32
+_SLOW_S: Final = 3.0
+"""asic-rs gives up after 4 s; what is no machine says so in milliseconds."""
+_MOST_AGAIN: Final = 256
+"""So that a network where everything accepts and nothing answers does not take twice as long."""
 _FORMS: Final = "write 192.168.1.0/24, 192.168.1.10-50, 192.168.1.10-192.168.2.50 or one address"
 
 
@@ -85,26 +89,37 @@ async def discover(
     """The machines at these addresses, as they are found; use it within `contextlib.aclosing`.
 
     Addresses in `skip` are not touched (they are asked when their turn comes). `looked_at` is called after each
-    address. What answers but cannot be identified is no machine.
+    address. What answers but cannot be identified is no machine; if that took long, it is looked at once more in the
+    end, because it was most likely this computer that was slow.
     """
     found: asyncio.Queue[Miner | None] = asyncio.Queue()
     pace = Pace(connections_per_s)
     identifying = asyncio.Semaphore(_IDENTIFIED_AT_ONCE)
     waiting = iter(addresses)
+    slow: list[str] = []
 
     async def look() -> None:
         for address in waiting:
-            if address not in skip and await _is_anything(address, pace):
-                async with identifying:
-                    if (miner := await _identify(address, driver)) is not None:
-                        found.put_nowait(miner)
+            if address not in skip and await _is_anything(address, pace) and not await identified(address):
+                slow.append(address)
             looked_at()
+
+    async def identified(address: str) -> bool:
+        """Whether it is known what this is: a machine that was found, or nothing of the kind."""
+        async with identifying:
+            began_s = asyncio.get_running_loop().time()
+            if (miner := await _identify(address, driver)) is not None:
+                found.put_nowait(miner)
+            return miner is not None or asyncio.get_running_loop().time() - began_s < _SLOW_S
 
     async def look_at_all() -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(min(_KNOCKING, len(addresses))):
                     group.create_task(look(), name=f"discover {number}")
+            async with asyncio.TaskGroup() as group:
+                for address in slow[:_MOST_AGAIN]:
+                    group.create_task(identified(address), name=f"discover {address} again")
         finally:
             found.put_nowait(None)
 

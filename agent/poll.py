@@ -26,7 +26,8 @@ from typing import Final
 
 import structlog
 
-from agent import descriptors
+from agent import allocator, descriptors
+from agent.drivers import kept
 from agent.drivers.protocol import Miner
 from agent.errors import AgentError
 from agent.identity import canonical_mac
@@ -38,9 +39,13 @@ _KNOCKS: Final = 256
 _KNOCK_CONNECTIONS: Final = 3
 _READ_CONNECTIONS: Final = 10
 """asic-rs uses up to 8 for one Antminer, our own read one, a login one."""
-_KEPT_CONNECTIONS: Final = 15_000
-"""asic-rs keeps one to each machine that is read by a web page from one read to the next, and what it opened more for
-90 s. Asked for on top, for a large farm; a system that allows less is enough for a smaller one."""
+_KEPT_CONNECTIONS: Final = 5_000
+"""Those that asic-rs opened in the last seconds, and would keep. Asked for on top, for a large farm; a system that
+allows less is enough for a smaller one."""
+_TIDY_EVERY_S: Final = 5.0
+_GIVE_BACK_EVERY: Final = 12
+_KEPT_LONGER_S: Final = 2.0
+"""Than any read may take."""
 _OTHER_FILES: Final = 256
 _TICK_S: Final = 0.001
 """Of uvloop's clock; a turn that is due within it would be waited for in a tight loop."""
@@ -157,6 +162,7 @@ class Poller:
         places = _Places(concurrency)
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._tidy(), name="tidy")
             while True:
                 self._stirred.clear()
                 while self._turns and self._turns[0][0] <= loop.time():
@@ -173,6 +179,14 @@ class Poller:
         if affordable < self._concurrency:
             log.warning("poll.few_descriptors", allowed=allowed, concurrency=affordable, wanted=self._concurrency)
         return affordable
+
+    async def _tidy(self) -> None:
+        """Close what libraries keep open between two reads, and let go of what reads needed while they lasted."""
+        for turn in itertools.count(1):
+            await asyncio.sleep(_TIDY_EVERY_S)
+            await asyncio.to_thread(kept.close_idle, self._entries, self._deadline_s + _KEPT_LONGER_S)
+            if turn % _GIVE_BACK_EVERY == 0:
+                await asyncio.to_thread(allocator.give_back)
 
     async def _until_stirred(self, due_s: float | None) -> None:
         if due_s is not None:

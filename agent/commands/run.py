@@ -14,7 +14,7 @@ from typing import Literal
 import click
 import structlog
 
-from agent import enrolment, logs, transit
+from agent import allocator, enrolment, logs, transit
 from agent.commands.options import Complaint, complaining, config_option, settings_of
 from agent.config import DEFAULT_FILE, AgentSettings, load
 from agent.daemon import Daemon, Manager
@@ -45,6 +45,7 @@ def run(config: Path | None, log_format: Literal["logfmt", "json"] | None) -> No
         settings = chosen()
         logs.configure(settings.log.format, settings.log.level)
         _check_ready(settings, config)
+        allocator.settle()
         try:
             with asyncio.Runner(loop_factory=_loop) as runner:
                 runner.run(_until_signalled(settings, checked))
@@ -141,10 +142,10 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 async def _until_signalled(settings: AgentSettings, load_again: Callable[[], AgentSettings]) -> None:
-    from agent import app  # brings the drivers' libraries in, which takes seconds that no check should wait for
+    from agent import app  # brings libraries in, which takes a second that no check should wait for
     from agent.drivers import authorities
 
-    authorities.show_one()  # after the libraries: pyasic reads the system's when it is imported
+    authorities.show_one()
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

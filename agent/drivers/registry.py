@@ -1,21 +1,34 @@
-"""Which drivers there are, by the name that the settings call them."""
+"""Which drivers there are, by the name that the settings call them. Their libraries are imported when they are used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
-from agent.drivers.asic_rs import AsicRs
 from agent.drivers.auto import Auto
+from agent.drivers.deferred import Deferred
 from agent.drivers.in_order import InOrder
 from agent.drivers.logins import Credential, Logins
 from agent.drivers.protocol import Driver
-from agent.drivers.pyasic_driver import Pyasic
 from agent.errors import Misconfigured
 
+
+def _asic_rs(logins: Logins) -> Driver:
+    from agent.drivers.asic_rs import AsicRs
+
+    return AsicRs(logins)
+
+
+def _pyasic(logins: Logins) -> Driver:
+    from agent.drivers.pyasic_driver import Pyasic
+
+    return Pyasic(logins)
+
+
 DRIVERS: Final[dict[str, Callable[[Logins], Driver]]] = {
-    "asic-rs": AsicRs,
-    "pyasic": Pyasic,
+    "asic-rs": _asic_rs,
+    "pyasic": _pyasic,
 }
 
 
@@ -26,11 +39,13 @@ def engine(name: str = "auto", *, credentials: Iterable[Credential] = (), vendor
     """
     logins = Logins.read_all(credentials, vendor_passwords=vendor_passwords)
     if name == "auto":
-        return Auto(*(_with(make, logins) for make in DRIVERS.values()))
+        first, *others = DRIVERS
+        return Auto(_made(first, logins), *(Deferred(other, partial(_made, other, logins)) for other in others))
     if name not in DRIVERS:
         raise Misconfigured(f"engine {name!r} is not known; write auto, {' or '.join(DRIVERS)}")
-    return _with(DRIVERS[name], logins)
+    return _made(name, logins)
 
 
-def _with(make: Callable[[Logins], Driver], logins: Sequence[Logins]) -> Driver:
+def _made(name: str, logins: Sequence[Logins]) -> Driver:
+    make = DRIVERS[name]
     return make(logins[0]) if len(logins) == 1 else InOrder(*map(make, logins))

@@ -257,3 +257,25 @@ async def test_real_machines_are_found_in_a_range() -> None:
 
     assert {one.address for one in found} == set(addresses[2:7])
     assert {one.make for one in found} == {"Whatsminer"}
+
+
+class SlowAtFirst(Finder):
+    """Finds nothing for longer than it takes to be sure, and the machine when it is asked again."""
+
+    async def find(self, address: str) -> Miner | None:
+        miner = await super().find(address)
+        self._takes_s = 0.0
+        return miner if self.asked.count(address) > 1 else None
+
+
+async def test_a_machine_that_a_busy_computer_did_not_recognise_in_time_is_looked_at_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.discover._SLOW_S", 0.05)
+    slow, quick = loopback.take(2)
+    async with doors(slow, port4028=hang), doors(quick, port4028=hang):
+        driver = SlowAtFirst(takes_s=0.1)
+        assert await search([slow], driver) == [slow]
+        assert await search([quick], driver) == [], "what says in no time that it is no machine is none"
+
+    assert driver.asked == [slow, slow, quick]

@@ -8,7 +8,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,7 @@ class Site:
     sink: Sink
     agent: Program
     folder: Path
+    addresses: Sequence[str]  # of its machines
     samples: list[Sample] = field(default_factory=list)
 
     async def watch(self, is_over: Callable[[], bool], every_s: float = 1.0) -> None:
@@ -107,7 +108,7 @@ async def site(machines: int, interval_s: float, *, base: str, faults: str = "",
                 agent = Program("agent", "run", *config, log=folder / "agent.log")
                 await agent.start()
                 try:
-                    yield Site(sink, agent, folder)
+                    yield Site(sink, agent, folder, addresses)
                 finally:
                     await agent.stop()
 
