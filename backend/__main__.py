@@ -15,6 +15,7 @@ COMMANDS = {
     "token": "backend.commands.registry:token",
     "staff": "backend.commands.staff:staff",
     "seal": "backend.commands.staff:seal",
+    "import": "backend.commands.importing:import_",
     "audit": "backend.commands.audit:audit",
     "processor": "backend.commands.privacy:processor",
     "policy": "backend.commands.privacy:policy",
