@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Float, Integer, String, Table, insert, select
+from sqlalchemy import JSON, Boolean, Float, Integer, String, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.accounts.passwords import Passwords
 from backend.ids import AccountId
 from backend.privacy import audit
 from backend.privacy.unpacking import Archive, BadArchive
-from backend.registry import names
+from backend.registry import contacts, names
 from backend.registry.database import Database
 from backend.registry.errors import Taken
 from backend.registry.members import email_address, phone_number
@@ -32,17 +32,21 @@ from backend.registry.privacy_tables import Receipt
 from backend.registry.sealing import Keys, keys_in
 from backend.registry.tables import Account, Base, Login, UtcDateTime
 from backend.store.protocol import Store
+from backend.warnings.severity import Severity
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _MOST_ROWS: Final = 5_000_000
 
 _TAKEN: Final = (
-    "members", "sites", "warnings", "rule_overrides", "silences", "paused_machines", "retention_windows",
-    "restrictions",
+    "members", "sites", "contacts", "warnings", "rule_overrides", "silences", "paused_machines", "retention_windows",
+    "declared_machines", "restrictions",
 )  # fmt: skip
 """Tables beside the account's own, in an order in which what is referred to comes first."""
-_PRIVATE: Final = ("email_index", "lan_url")
-"""Columns that are not believed: one is made anew, the other is a link that members would follow."""
+_PRIVATE: Final = ("email_index", "address_index", "secret", "lan_url")
+"""Columns that are not believed: they are made anew, or are links that members would follow."""
+_CHANNELS: Final = ("email", "sms", "webhook")
+_DIGESTS: Final = ("none", "daily", "weekly")
+_MOST_LISTED: Final = 20_000
 _ROLES: Final = ("owner", "manager", "operator", "viewer")
 
 
@@ -165,6 +169,8 @@ def _converted(table: Table, row: dict[str, Any], ids: Ids, known: dict[str, str
             raw = known.setdefault(_text(row, "id"), ids.new(_text(row, "id")))
         if raw is None and not column.nullable and column.name not in _PRIVATE:
             raise BadArchive(f"{table.name}: {column.name} is missing")
+        if column.name == "sites" and isinstance(raw, list):
+            raw = [known[each] for each in raw if each in known]
         made[column.name] = _value(table.name, column.name, column.type, raw)
     return made
 
@@ -188,6 +194,10 @@ def _value(table: str, name: str, kind: Any, raw: Any) -> Any:
         is_fine = isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < 2**31
     elif isinstance(kind, Float):
         is_fine = isinstance(raw, int | float) and not isinstance(raw, bool)
+    elif isinstance(kind, JSON) and isinstance(raw, list):
+        is_fine = len(raw) <= _MOST_LISTED and all(isinstance(each, str) and len(each) <= 64 for each in raw)
+    elif isinstance(kind, JSON):
+        is_fine = isinstance(raw, dict) and all(isinstance(each, int | float) for each in raw.values())
     elif isinstance(kind, String):
         is_fine = isinstance(raw, str) and len(raw) <= (kind.length or 1_000_000) and "\0" not in raw
     if not is_fine:
@@ -209,11 +219,24 @@ def _adapted(table: str, row: dict[str, Any], keys: Keys, made_at: datetime, *, 
         row["name"] = names.name(_text(row, "name"))
     elif table == "warnings" and row["resolved_at"] is None:
         row["resolved_at"], row["resolution"] = made_at, "moved"
-    elif table == "rule_overrides":
-        numbers = row["numbers"]
-        if not isinstance(numbers, dict) or not all(isinstance(each, int | float) for each in numbers.values()):
-            raise BadArchive("rule_overrides: numbers are no numbers")
+    elif table == "contacts":
+        _adapt_contact(row, keys, verified=verified)
     return row
+
+
+def _adapt_contact(row: dict[str, Any], keys: Keys, *, verified: bool) -> None:
+    """Raises `Invalid` or `BadArchive`."""
+    is_known = row["channel"] in _CHANNELS and row["digest"] in _DIGESTS and row["severity"] in {*Severity}
+    if not is_known or not isinstance(row["sites"], list):
+        raise BadArchive("contacts: there is no such channel, digest or severity")
+    contacts.checked_preferences({name: row[name] for name in ("time_zone", "quiet_from", "quiet_to")})
+    if row["address"] is not None:
+        checks = {"email": email_address, "sms": phone_number, "webhook": contacts.webhook_url}
+        row["address"] = checks[row["channel"]](row["address"])
+        row["address_index"] = keys.index(row["address"])
+    row["secret"] = secrets.token_urlsafe(32) if row["channel"] == "webhook" else None
+    if not verified:
+        row["verified_at"] = None
 
 
 async def _logins(session: AsyncSession, members: list[dict[str, Any]], ids: Ids, now: datetime) -> None:

@@ -136,11 +136,15 @@ def member_with(**fields: object) -> Callable[[bytes], bytes]:
     return lambda line: json.dumps(json.loads(line) | fields).encode()
 
 
+def no_zip(source: Path, target: Path) -> None:
+    shutil.copyfile(source.parent / "registry.db", target)
+
+
 HOSTILE: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "a path": ("no export has", added("../../etc/cron.d/x", b"* * * * * root x")),
     "a name twice": ("in it twice", added("manifest.json", b"{}")),
     "a bomb": ("too large when unpacked", replaced("registry/feedback.jsonl", lambda _: b" " * 20_000_000)),
-    "no ZIP": ("no ZIP", lambda source, target: shutil.copyfile(source.parent / "registry.db", target) and None),
+    "no ZIP": ("no ZIP", no_zip),
     "another format": ("is not one", replaced("manifest.json", lambda _: b'{"format": "x"}')),
     "a deep hole": ("cannot be read", replaced("registry/members.jsonl", lambda _: b'{"a":' * 100_000)),
     "no object": ("no object", replaced("registry/members.jsonl", lambda _: b"[]")),
@@ -149,6 +153,17 @@ HOSTILE: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
     "a header in an address": (
         "no e-mail address",
         replaced("registry/members.jsonl", member_with(email="a@b.example\r\nBcc: x@y.example")),
+    ),
+    "a channel of its own": ("no such channel", replaced("registry/contacts.jsonl", member_with(channel="pigeon"))),
+    "a row of nobody's": (
+        "account_id is missing",
+        replaced(
+            "registry/rule_overrides.jsonl",
+            lambda _: (
+                b'{"account_id": null, "rule": "chip_hot", "site_id": "", "model": "", "machine": "", '
+                b'"numbers": {"warning": "hot"}, "changed_at": "2026-01-01T00:00:00+00:00"}'
+            ),
+        ),
     ),
     "a role of its own": ("no such role", replaced("registry/members.jsonl", member_with(role="admin"))),
     "a time that is none": ("is no time", replaced("registry/members.jsonl", member_with(created_at="soon"))),
