@@ -37,7 +37,7 @@ _COLUMNS = ("pseudonym", "kind", "label", "address", "mac", "serial", "hostname"
 def rotate_key(old: str, config: Path | None, state: Path | None, *, yes: bool) -> None:
     """Make a new site key: every pseudonym becomes another one. The agent must be stopped.
 
-    To whoever looks from outside every machine is a new one, and the old ones fall silent. This site can still reveal
+    To whoever looks from outside every machine is a new one, and the old ones come no more. This site can still reveal
     the old pseudonyms.
     """
     with complaining():

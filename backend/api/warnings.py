@@ -37,7 +37,7 @@ class Warning(BaseModel):
     started_at: datetime  # when the warning fired
     acknowledged_at: datetime | None  # somebody cares for it
     resolved_at: datetime | None
-    resolution: str | None  # why it ended: recovered, paused, switched_off
+    resolution: str | None  # why it ended: recovered, paused, switched_off, new_key
 
 
 class WarningsReply(BaseModel):

@@ -123,5 +123,6 @@ def lan_url(site: Site, warning: Warning) -> str | None:
 
 _ENDINGS: Final = {
     "paused": "not watched any more: it was paused",
+    "new_key": "not watched any more: the site's key was changed, and its machines have new names",
     "switched_off": "not watched any more: the rule was switched off",
 }

@@ -189,7 +189,7 @@ class Warning(Base):
     started_at: Mapped[datetime]  # when it fired
     acknowledged_at: Mapped[datetime | None]  # somebody cares for it: no more reminders
     resolved_at: Mapped[datetime | None]
-    resolution: Mapped[str | None] = mapped_column(String(16))  # recovered, paused, switched_off
+    resolution: Mapped[str | None] = mapped_column(String(16))  # recovered, paused, switched_off, new_key
 
 
 class SiteWatch(Base):

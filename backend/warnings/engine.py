@@ -29,7 +29,7 @@ from backend.registry import judged
 from backend.registry.database import Database
 from backend.registry.errors import Missing
 from backend.registry.tables import JudgedBatch, RuleState, Site, SiteWatch
-from backend.warnings import absence, upkeep
+from backend.warnings import absence, epochs, upkeep
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.judgement import Judgement
@@ -102,9 +102,15 @@ class Engine:
                 ledger = self._ledgers.get(site)
                 if ledger is None or ledger.version != watch.version:
                     ledger = await ledger_of(session, watch, self._catalogue, self._settings)
+                events: list[Event] = []
+                epoch = await epochs.epoch_of(session, site)
+                if batch.epoch and epochs.begins(batch, epoch, watch.judged_to):
+                    events += await epochs.begin(session, watch, epoch, batch.epoch, now=now)
+                    ledger = await ledger_of(session, watch, self._catalogue, self._settings)
+                    epoch = batch.epoch
                 unsent_since = batch.sent_at - timedelta(seconds=batch.backlog_s)
-                judgement = ledger.judge(batch.readings, unsent_since=unsent_since)
-                events = await self._heard(session, row, ledger.rulebook, batch, judgement, now) + judgement.events
+                judgement = ledger.judge(epochs.readings_of(batch, epoch), unsent_since=unsent_since)
+                events += await self._heard(session, row, ledger.rulebook, batch, judgement, now) + judgement.events
                 await save_states(session, account, site, judgement.states, now=now)
                 await save_episodes(session, account, site, judgement.episodes)
                 await save_known(session, account, site, {name: judgement.known[name] for name in judgement.to_save})

@@ -23,7 +23,7 @@ class Event:
     value: float | None = None
     limit: float | None = None
     model: str | None = None
-    resolution: str | None = None  # of one that resolved: recovered, paused, switched_off
+    resolution: str | None = None  # of one that resolved: recovered, paused, switched_off, new_key
 
 
 def event_of(rule: Rule, transition: Transition, machine: str = "", model: str | None = None) -> Event:
