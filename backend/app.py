@@ -11,9 +11,10 @@ import os
 import signal
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,11 +24,13 @@ from aiohttp import web
 
 from backend.accounts import challenges, registration, throttle
 from backend.api.meters import Meters
+from backend.api.retention import RetentionReply, reply
 from backend.api.routes import routes
 from backend.api.server import application, runner
 from backend.api.services import Clock, Services
 from backend.config import BackendSettings, Misconfigured
 from backend.console.pages import ROUTES as PAGES
+from backend.ids import AccountId
 from backend.jobs import every
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.email import Email
@@ -36,17 +39,19 @@ from backend.notify.pictures import Pictures
 from backend.notify.protocol import NotConfigured, Notifier
 from backend.notify.routing import Channel
 from backend.notify.sms import Sms
-from backend.privacy import processors
+from backend.operator_socket import answering
+from backend.privacy import keeping, processors
 from backend.privacy.duties import Duties
 from backend.privacy.letters import Post
 from backend.privacy.processors import Registered
+from backend.privacy.sweeping import Sweeper
 from backend.registry import enrolment
 from backend.registry.database import Database
 from backend.registry.sealing import NoKey
 from backend.serving_lock import Busy, serving_lock
 from backend.store.keys import BadKey
 from backend.store.protocol import Store
-from backend.store.wiring import STORES
+from backend.store.wiring import SHARED, STORES
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
 
@@ -56,6 +61,8 @@ TICK_S: Final = 1.0
 """How often the rules look at what time alone decides."""
 DUTIES_S: Final = 5.0
 """How often letters are looked for, and what else is due about personal data."""
+SWEEP_S: Final = 2.0
+"""How often is looked whether it is time to remove what is past its window."""
 TIDY_S: Final = 3_600.0
 """How often what is past its use is removed."""
 TEND_S: Final = 300.0
@@ -106,12 +113,16 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
             wake=dispatcher.wake,
         )
         duties = Duties(database, settings, Post(database, notifiers, settings.contact, public_url))
+        sweeper = Sweeper(database, store)
+        alone = partial(_alone, database, settings, clock)
         serving = runner(application(services, (*routes(settings.limits, settings.accounts), *PAGES)))
-        async with asyncio.TaskGroup() as tasks:
+        answers = {"retention": partial(_retention, services)}
+        async with answering(settings.data_dir, answers), asyncio.TaskGroup() as tasks:
             jobs = [
                 tasks.create_task(every(TICK_S, "tick", lambda: engine.tick(now=clock())), name="tick"),
                 tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(services, clock())), name="tidy"),
-                tasks.create_task(every(TEND_S, "tend", lambda: store.tend(now=clock())), name="tend"),
+                tasks.create_task(every(TEND_S, "tend", alone("tend", store.tend)), name="tend"),
+                tasks.create_task(every(SWEEP_S, "retention", alone("retention", sweeper.do)), name="retention"),
                 tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
                 tasks.create_task(every(DUTIES_S, "exports", lambda: services.exports.do(now=clock())), name="exports"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
@@ -141,6 +152,26 @@ def _lock(closing: AsyncExitStack, settings: BackendSettings) -> None:
         closing.enter_context(serving_lock(settings.data_dir))
     except Busy as error:
         raise Misconfigured(str(error)) from error
+
+
+def _alone(
+    database: Database, settings: BackendSettings, clock: Clock, name: str, job: Callable[..., Awaitable[None]]
+) -> Callable[[], Awaitable[None]]:
+    """A job that one backend at a time does where several share the store, and each where each has its own."""
+
+    async def now_and_alone() -> None:
+        if settings.store.engine not in SHARED:
+            await job(now=clock())
+            return
+        async with database.lease(name) as is_ours:
+            if is_ours:
+                await job(now=clock())
+
+    return now_and_alone
+
+
+async def _retention(services: Services, account: str) -> RetentionReply:
+    return reply(await keeping.report(services.database, services.store, AccountId(account)))
 
 
 async def _tidy(services: Services, now: datetime) -> None:

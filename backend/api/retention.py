@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
@@ -10,11 +11,11 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
-from backend.privacy import windows
-from backend.store.protocol import DataClass
+from backend.privacy import keeping, windows
+from backend.registry.errors import Invalid
+from backend.store.protocol import DEFAULT_WINDOWS
 
 _DAY: Final = timedelta(days=1)
-_STORED: Final[tuple[DataClass, ...]] = ("telemetry_raw", "telemetry_rollup")
 
 
 class Kept(BaseModel):
@@ -23,6 +24,7 @@ class Kept(BaseModel):
     data_class: str
     window_days: float
     oldest: datetime | None
+    bytes: int | None  # on disk, where it is known
 
 
 class RetentionReply(BaseModel):
@@ -40,26 +42,28 @@ class WindowRequest(Body):
 
 async def listed(call: Call[Query]) -> RetentionReply:
     """Each class: its window, and the age of its oldest record."""
-    async with call.services.database.read() as session:
-        kept = await windows.of(session, call.account)
-        oldest = await windows.oldest(session, call.account)
-    stored = await call.services.store.windows(call.account)
-    oldest_stored = await call.services.store.oldest(call.account)
+    return reply(await keeping.report(call.services.database, call.services.store, call.account))
+
+
+def reply(kept: Sequence[keeping.Kept]) -> RetentionReply:
+    """A report as it is sent."""
     return RetentionReply(
         classes=[
-            *(Kept(data_class=c, window_days=stored[c] / _DAY, oldest=oldest_stored[c]) for c in _STORED),
-            *(Kept(data_class=name, window_days=kept[name] / _DAY, oldest=oldest[name]) for name in kept),
-            Kept(data_class="access_log", window_days=windows.ACCESS_LOG / _DAY, oldest=None),
+            Kept(data_class=one.data_class, window_days=one.window / _DAY, oldest=one.oldest, bytes=one.bytes)
+            for one in kept
         ]
     )
 
 
 async def choose(call: Call[Query]) -> web.Response:
-    """Another window."""
+    """Another window. Raises `Invalid` for one that the class cannot have."""
     sent = await body(call, WindowRequest)
-    stored = next((name for name in _STORED if name == sent.data_class), None)
+    stored = next((name for name in DEFAULT_WINDOWS if name == sent.data_class), None)
     if stored is not None:
-        await call.services.store.set_window(call.account, stored, timedelta(days=sent.days))
+        try:
+            await call.services.store.set_window(call.account, stored, timedelta(days=sent.days))
+        except ValueError as error:
+            raise Invalid(str(error)) from error
         return done()
     async with call.services.database.begin() as session:
         await windows.choose(session, call.account, sent.data_class, sent.days)

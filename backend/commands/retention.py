@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import duckdb
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.commands.options import Failed, Row, config_option, json_option, settings_of, show_all, transact
+from backend.api import retention as api
+from backend.commands.options import Failed, config_option, json_option, settings_of, show_all, transact
 from backend.config import BackendSettings
 from backend.ids import AccountId
+from backend.operator_socket import NotAnswered, ask
+from backend.privacy import keeping
 from backend.registry import accounts
+from backend.registry.database import Database
 from backend.serving_lock import Busy, serving_lock
 from backend.store.errors import StoreUnavailable
 from backend.store.keys import BadKey
@@ -33,7 +37,7 @@ def retention() -> None:
 def report(account: str, config: Path, *, as_json: bool) -> None:
     """Show of each class of data how long it is kept, the oldest record and the bytes on disk.
 
-    Reads the files themselves, so the service has to be stopped. InfluxDB does not tell the bytes of an account: 0.
+    A running service is asked; without one the files are read. InfluxDB does not tell the bytes of an account: 0.
     """
     settings = settings_of(config)
     settings.make_data_dir()
@@ -41,28 +45,34 @@ def report(account: str, config: Path, *, as_json: bool) -> None:
     async def find(session: AsyncSession, _settings: BackendSettings) -> AccountId:
         return AccountId((await accounts.find(session, account)).id)
 
+    found = transact(config, find)
     try:
         with serving_lock(settings.data_dir):
-            rows = asyncio.run(_rows(settings, transact(config, find)))
-    except Busy as error:
-        raise Failed(f"{error}: stop it first") from error
-    except (BadKey, OSError, duckdb.Error, StoreUnavailable) as error:
+            told = asyncio.run(_read(settings, found))
+    except Busy:
+        try:
+            told = api.RetentionReply.model_validate(asyncio.run(ask(settings.data_dir, "retention", found)))
+        except NotAnswered as error:
+            raise Failed(str(error)) from error
+    except (BadKey, OSError, duckdb.Error, SQLAlchemyError, StoreUnavailable) as error:
         raise Failed(f"the store cannot be read: {error}") from error
+    rows = [
+        {
+            "class": one.data_class,
+            "window": f"{one.window_days:g} days",
+            "oldest": one.oldest,
+            "bytes": None if one.bytes is None else str(one.bytes),
+        }
+        for one in told.classes
+    ]
     show_all(rows, ("class", "window", "oldest", "bytes"), as_json=as_json, none="There is nothing.")
 
 
-async def _rows(settings: BackendSettings, account: AccountId) -> Sequence[Row]:
+async def _read(settings: BackendSettings, account: AccountId) -> api.RetentionReply:
+    database = Database(settings.registry_url, keys=settings.seal_keys)
     store = STORES[settings.store.engine](settings, lambda: datetime.now(UTC))
     try:
-        windows, oldest, usage = await store.windows(account), await store.oldest(account), await store.usage(account)
+        return api.reply(await keeping.report(database, store, account))
     finally:
         await store.close()
-    return [
-        {
-            "class": data_class,
-            "window": f"{window.total_seconds() / 86_400:g} days",
-            "oldest": oldest[data_class],
-            "bytes": f"{usage[data_class]}",
-        }
-        for data_class, window in windows.items()
-    ]
+        await database.close()

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
-
-import structlog
 
 from backend.config import BackendSettings
-from backend.privacy import digests, requests, windows
+from backend.privacy import digests, requests
 from backend.privacy.letters import Post
 from backend.registry.database import Database
-
-log = structlog.get_logger()
-
-_SWEEP_EVERY: Final = timedelta(minutes=1)
 
 
 class Duties:
@@ -24,16 +17,9 @@ class Duties:
         self._database = database
         self._settings = settings
         self._post = post
-        self._swept_at: datetime | None = None
 
     async def do(self, *, now: datetime) -> None:
-        """Delete what is past its window; write down the audit log's end; send digests, reminders and letters."""
-        if self._swept_at is None or now - self._swept_at >= _SWEEP_EVERY:
-            self._swept_at = now
-            async with self._database.begin() as session:
-                gone = await windows.sweep(session, now=now)
-            if gone:
-                log.info("retention.swept", **gone)
+        """Write down the audit log's end; send digests, reminders and letters."""
         async with self._database.begin() as session:
             await digests.anchor(session, self._settings.anchor_file, now=now)
             await digests.digest(session, timedelta(days=self._settings.privacy.digest_days), now=now)

@@ -1,16 +1,16 @@
 """How long each class of the registry's data is kept, and what goes when its window ends unless a hold keeps it.
 
-The store keeps its own classes (`telemetry_raw`, `telemetry_rollup`) by the same windows. Data past its window cannot
-be read: each sweep, every minute, deletes it, and the database overwrites what is deleted.
+The store has the windows of its own classes (`telemetry_raw`, `telemetry_rollup`); holds of all classes are here. What
+is swept cannot be read any more, and the database overwrites what is deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -18,7 +18,8 @@ from backend import ids
 from backend.privacy import audit
 from backend.registry.errors import Invalid, Missing
 from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, SupportBundle, Visit, Window
-from backend.registry.tables import Account, OutboxMessage, Warning
+from backend.registry.tables import OutboxMessage, Warning
+from backend.store.protocol import DEFAULT_WINDOWS
 
 DEFAULTS: Final[Mapping[str, int]] = {
     "warnings": 365,
@@ -27,6 +28,9 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "feedback": 180,
 }
 """Class → days, of what each account may choose for itself."""
+
+HOLDABLE: Final = (*DEFAULT_WINDOWS, *DEFAULTS)
+"""Classes that a legal hold can keep."""
 
 AUDIT_LOG: Final = timedelta(days=730)
 """For all accounts together: a chain is cut at its beginning only."""
@@ -75,8 +79,8 @@ async def hold(
     session: AsyncSession, account: str, data_class: str, *, basis: str, days: int, now: datetime
 ) -> LegalHold:
     """Keep a class past its window until the hold ends. Raises `Invalid`."""
-    if data_class not in DEFAULTS:
-        raise Invalid(f"a class is one of {', '.join(DEFAULTS)}")
+    if data_class not in HOLDABLE:
+        raise Invalid(f"a class is one of {', '.join(HOLDABLE)}")
     if len(basis.strip()) < 10:
         raise Invalid("say on what basis, in ten characters at least")
     made = LegalHold(
@@ -101,27 +105,32 @@ async def release(session: AsyncSession, hold_id: str, *, now: datetime) -> None
     await audit.record(session, actor="command", action="hold.end", account=found.account_id, subject=hold_id, now=now)
 
 
-async def sweep(session: AsyncSession, *, now: datetime) -> dict[str, int]:
-    """Delete what is past its window and not held; how many rows, by class."""
+async def held(session: AsyncSession, account: str, *, now: datetime) -> frozenset[str]:
+    """The classes that a hold keeps."""
+    query = select(LegalHold.data_class).where(LegalHold.account_id == account, LegalHold.ends_at > now)
+    return frozenset(await session.scalars(query))
+
+
+async def sweep(session: AsyncSession, account: str, held: Container[str], *, now: datetime) -> dict[str, int]:
+    """Delete what of an account is past its window and not held; how many rows, by class."""
     gone: dict[str, int] = {}
-    for account in await session.scalars(select(Account.id)):
-        held = set(
-            await session.scalars(
-                select(LegalHold.data_class).where(LegalHold.account_id == account, LegalHold.ends_at > now)
-            )
-        )
-        for name, window in (await of(session, account)).items():
-            if name not in held:
-                table, column = _ENDS[name]
-                is_over: ColumnElement[bool] = column < now - window
-                where = (table.account_id == account, is_over)
-                count = await session.scalar(select(func.count()).select_from(table).where(*where))
-                if count:
-                    await session.execute(delete(table).where(*where))
-                    gone[name] = gone.get(name, 0) + count
-    if await session.scalar(select(Visit.id).where(Visit.at < now - ACCESS_LOG).limit(1)) is not None:
-        over = await session.execute(delete(Visit).where(Visit.at < now - ACCESS_LOG).returning(Visit.id))
-        gone["access_log"] = len(over.all())
+    for name, window in (await of(session, account)).items():
+        if name not in held:
+            table, column = _ENDS[name]
+            where = (table.account_id == account, column < now - window)
+            deleted = cast("CursorResult[Any]", await session.execute(delete(table).where(*where)))
+            if deleted.rowcount:
+                gone[name] = deleted.rowcount
+    return gone
+
+
+async def sweep_logs(session: AsyncSession, *, now: datetime) -> dict[str, int]:
+    """Delete entries past their window from the logs of all accounts together; how many rows, by class.
+
+    The audit log stays whole while any hold is in force.
+    """
+    seen = cast("CursorResult[Any]", await session.execute(delete(Visit).where(Visit.at < now - ACCESS_LOG)))
+    gone = {"access_log": seen.rowcount}
     if await session.scalar(select(func.min(AuditEntry.at))) is not None and not await _is_any_held(session, now):
         gone["audit_log"] = await audit.forget_before(session, now - AUDIT_LOG)
     return {name: count for name, count in gone.items() if count}

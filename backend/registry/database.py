@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +123,25 @@ class Database:
             await engine.dispose()
         with closing(sqlite3.connect(self._url.database or "", timeout=WAIT_S)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing of what was there before stays in the log
+
+    @asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[bool]:
+        """Whether this backend, of all that share the database, may do the named work meanwhile.
+
+        The lease ends with the block, or with the process that dies in it. SQLite has one backend, which always may.
+        """
+        if self.dialect == "sqlite":
+            yield True
+            return
+        key = {"key": int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)}
+        async with self._writer.connect() as plain:
+            connection = await plain.execution_options(isolation_level="AUTOCOMMIT")  # no transaction meanwhile
+            is_ours = await connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key)
+            try:
+                yield bool(is_ours)
+            finally:
+                if is_ours:
+                    await connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
     async def check(self) -> None:
         """Ask the database something; raises when it does not answer or was never migrated."""

@@ -46,3 +46,6 @@ STORES: Final[dict[str, Callable[[BackendSettings, Callable[[], datetime]], Embe
     "influx": influx,
 }
 """By `store.engine`; each raises `BadKey` and `OSError`."""
+
+SHARED: Final = frozenset({"influx"})
+"""Engines whose data several backends share: what is done for all accounts is one backend's at a time."""

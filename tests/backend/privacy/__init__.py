@@ -1,0 +1,1 @@
+"""What the service does about personal data by itself."""

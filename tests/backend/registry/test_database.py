@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.registry.database import Database
 from backend.registry.tables import Account, Site
 from tests.backend.readings import NOW
+from tests.backend.registry.databases import new
 
 
 def account(name: str) -> Account:
@@ -107,6 +108,25 @@ async def test_a_cancelled_transaction_leaves_nothing_and_holds_nobody_up(databa
     async with asyncio.timeout(5), database.begin() as session:
         session.add(account("b"))
     assert await count(database) == 1
+
+
+async def test_a_lease_is_one_holders_until_it_ends_even_by_an_error(tmp_path: Path) -> None:
+    database = new("postgresql", tmp_path)
+    async with database.lease("tend") as first, database.lease("tend") as second, database.lease("sweep") as other:
+        assert (first, second, other) == (True, False, True)
+    with pytest.raises(LookupError):
+        async with database.lease("tend"):
+            raise LookupError
+    async with database.lease("tend") as again:
+        assert again
+    await database.close()
+
+
+async def test_a_registry_of_one_backend_always_has_the_lease(tmp_path: Path) -> None:
+    database = new("sqlite", tmp_path)
+    async with database.lease("tend") as is_ours:
+        assert is_ours
+    await database.close()
 
 
 async def test_a_row_of_no_account_is_refused(database: Database) -> None:

@@ -45,20 +45,21 @@ def test_it_tells_of_each_class_its_window_oldest_record_and_bytes(config: Path)
     at = datetime.now(UTC)
     account_with_a_reading(config, at)
     told = run(config, "retention", "report", "North", "--json")
-    raw, rollup = json.loads(told.stdout)
+    raw, rollup, *registry = json.loads(told.stdout)
     assert (raw["class"], raw["window"], rollup["window"]) == ("telemetry_raw", "30 days", "730 days")
     assert raw["oldest"] == at.isoformat(timespec="seconds")
     assert rollup["oldest"] is None
     assert int(raw["bytes"]) > 0
+    assert {one["class"]: one["window"] for one in registry}["support"] == "30 days"
     assert "telemetry_rollup" in run(config, "retention", "report", "North").stdout
 
 
-def test_while_the_service_runs_it_says_to_stop_it(config: Path) -> None:
+def test_a_service_that_runs_and_does_not_answer_is_said(config: Path) -> None:
     account_with_a_reading(config, datetime.now(UTC))
     with serving_lock(load(config).data_dir):
         told = run(config, "retention", "report", "North")
     assert told.exit_code == 1
-    assert "stop it first" in told.stderr
+    assert "the running service does not answer" in told.stderr
 
 
 def test_an_account_that_is_not_there_is_named(config: Path) -> None:
