@@ -12,14 +12,14 @@ from uuid import uuid4
 import click
 import uvloop
 
-from agent import durable, enrolment, known, logs, support, vault
+from agent import disclosures, durable, enrolment, known, logs, support, vault
 from agent.commands.options import Complaint, complaining, config_option, settings_of, state_of, state_option
 from agent.config import AgentSettings
 from agent.enrolment import Enrolment, State
 from agent.errors import AgentError, Misconfigured
 from agent.evidence import Desk, address_of, look_into
 from agent.hostkeys import FILE, Door, HostKeys
-from agent.pseudonym import Keyring
+from agent.pseudonym import Keyring, Kind
 from agent.support import Bundle, Receipt, compose
 
 
@@ -62,6 +62,7 @@ def support_bundle(
             _save(save, text)
         if _may_send(text, enrolled, yes=yes):
             assert enrolled is not None
+            disclosures.note(place.disclosures, _now(), "support-bundle sent", characters=len(text))
             _tell(_send(text, enrolled, settings, save))
 
 
@@ -79,6 +80,8 @@ def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bo
     keyring = Keyring.load(place.key) if place.key.exists() else Keyring.throwaway()
     entries = vault.read(place.vault, keyring)
     address = address_of(where, settings, entries)
+    if place.folder.is_dir():
+        disclosures.note(place.disclosures, _now(), "support-bundle", machine=_asked_for(where))
     host_keys = HostKeys(place.folder / FILE)
     if new_host_key:
         for port in {22, *(one.port for one in settings.ssh)}:
@@ -96,6 +99,12 @@ def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bo
     )
     findings, redactor = uvloop.run(look_into(address, desk, over_ssh=over_ssh))
     return compose(findings, redactor, _now())
+
+
+def _asked_for(where: str) -> str:
+    """The log names no address either."""
+    pseudonym = where.strip().lower()
+    return pseudonym if pseudonym.startswith(f"{Kind.MACHINE}-") else "by its address"
 
 
 def _may_send(text: str, enrolled: Enrolment | None, *, yes: bool) -> bool:

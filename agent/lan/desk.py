@@ -49,11 +49,12 @@ class Sent(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A request's body, unpacked: its text to the letter, what stands around the readings, and they."""
+    """A request's body, unpacked: its text to the letter, what stands around the readings or totals, and they."""
 
     text: bytes
     envelope: dict[str, Any]
     readings: list[Any]
+    totals: list[Any]
 
 
 class Desk:
@@ -96,5 +97,4 @@ def unpack(sent: Sent) -> Content:
     """What a request says. Blocks for some milliseconds."""
     text = zstandard.ZstdDecompressor().decompress(sent.body, max_output_size=_MOST_UNPACKED)
     envelope = json.loads(text)
-    readings = envelope.pop("readings", [])
-    return Content(text, envelope, readings)
+    return Content(text, envelope, envelope.pop("readings", []), envelope.pop("aggregates", []))

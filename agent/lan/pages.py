@@ -21,8 +21,8 @@ from agent.wire import Reading, State
 
 ROWS: Final = 200
 """Machines shown unasked; a search or a link shows the others."""
-READINGS: Final = 20
-"""Of one request, on the page; its own address shows the others."""
+PARTS: Final = 20
+"""Readings or totals of one request, on the page; its own address shows the others."""
 
 _TROUBLE_FIRST: Final = (State.FAULT, State.UNREACHABLE, State.IDLE, State.PAUSED, State.HASHING)
 
@@ -125,15 +125,33 @@ def sent(look: Look, requests: Iterable[tuple[Sent, Content]]) -> str:
             "id": request.id,
             "at": request.at,
             "tries": request.tries,
-            "count": len(content.readings),
+            "what": _counted(content),
+            "count": len(content.readings) + len(content.totals),
             "packed_kb": f"{len(request.body) / 1_000:.1f}",
             "kb": f"{len(content.text) / 1_000:.1f}",
             "envelope": json.dumps(content.envelope, indent=2),
-            "readings": [json.dumps(reading, indent=2) for reading in content.readings[:READINGS]],
+            "parts": _parts(content)[:PARTS],
         }
         for request, content in requests
     ]
     return _render("sent.html", look, requests=shown)
+
+
+def _counted(content: Content) -> str:
+    counts = ((len(content.readings), "reading"), (len(content.totals), "total"))
+    return " and ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count) or "nothing"
+
+
+def _parts(content: Content) -> list[tuple[str, str]]:
+    """What each reading or total is called here, and its text."""
+    named = [(f"Reading {number}", one) for number, one in enumerate(content.readings, start=1)]
+    named += [(_group(total), total) for total in content.totals]
+    return [(name, json.dumps(one, indent=2)) for name, one in named]
+
+
+def _group(total: Mapping[str, Any]) -> str:
+    model = " ".join(str(total[name]) for name in ("make", "model") if name in total)
+    return f"Total of {total['machines']} machines, {model or 'the whole site'}"
 
 
 def _render(template: str, look: Look, **values: Any) -> str:

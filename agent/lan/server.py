@@ -139,7 +139,7 @@ class _Site:
     def __init__(self, sources: Sources, gate: Gate) -> None:
         self._from = sources
         self._gate = gate
-        self._noted: dict[str, datetime] = {}
+        self._noted: dict[tuple[str, str], datetime] = {}
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=_MOST_BODY, middlewares=[self._guard])
@@ -188,7 +188,7 @@ class _Site:
         look, asked = self._look(), request.query.get("q", "").strip()[:200]
         everything = request.query.get("show") == "all"
         machines = dict(self._from.desk.machines)
-        await self._note("all machines")
+        await self._note(request, "all machines")
 
         def made() -> str:
             found = pages.search(pages.rows(machines, self._from.names), asked)
@@ -201,17 +201,19 @@ class _Site:
         name = self._from.names(pseudonym)
         if name is None:
             return _html(pages.unknown(self._look(), pseudonym), status=404)
-        await self._note(pseudonym)
+        await self._note(request, pseudonym)
         seen = self._from.desk.machines.get(pseudonym)
         return _html(pages.one(self._look(), pseudonym, seen, name, self._from.names))
 
-    async def _note(self, what: str) -> None:
-        """Keep that somebody looked; once in a while is enough of a page that renews itself."""
-        now = self._from.clock()
-        if what in self._noted and timedelta() <= now - self._noted[what] < _NOTE_AGAIN:
+    async def _note(self, request: web.Request, what: str) -> None:
+        """Keep that somebody looked, and from where; once in a while is enough of a page that renews itself."""
+        now, seen_from = self._from.clock(), request.remote or ""
+        last = self._noted.get((seen_from, what))
+        if last is not None and timedelta() <= now - last < _NOTE_AGAIN:
             return
-        await asyncio.to_thread(disclosures.note, self._from.disclosures, now, "on-site page", pseudonym=what)
-        self._noted[what] = now
+        details = {"pseudonym": what, "seen_from": seen_from}
+        await asyncio.to_thread(disclosures.note, self._from.disclosures, now, "on-site page", **details)
+        self._noted[seen_from, what] = now
 
     async def _sent(self, _: web.Request) -> web.Response:
         look, requests = self._look(), self._from.desk.sent

@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from agent.simulator.farm import Farm
 from agent.simulator.machine import Machine
 from agent.uplink import Pacing
 from tests.agent.backend import Backend, serving
+from tests.agent.certificates import self_signed
 from tests.agent.until import until
 from tests.conftest import Simulated
 from tests.world.leaks import Searcher
@@ -150,8 +152,11 @@ async def test_a_machine_is_found_by_any_of_its_names_and_shown_with_the_way_to_
     assert mac
     _, text = await site.get("/machines", params={"q": mac[1].replace(":", "-").lower()})
     assert pseudonym in text
-    assert '"what": "on-site page"' in site.state.disclosures.read_text()
-    assert pseudonym in site.state.disclosures.read_text()
+    noted = [json.loads(line) for line in site.state.disclosures.read_text().splitlines()]
+    looks = ("all machines", pseudonym)  # each once: a page that renews itself is one look
+    assert [(one["what"], one["pseudonym"], one["seen_from"]) for one in noted] == [
+        ("on-site page", look, "127.0.0.1") for look in looks
+    ]
     for other in ("mnr-0000000000000000", "<b>x"):
         status_code, text = await site.get(f"/m/{other}")
         assert status_code == 404
@@ -295,6 +300,54 @@ async def test_systemd_hears_that_it_is_ready_how_it_does_and_that_it_lives(tmp_
         await until(lambda: heard("STOPPING=1"))
     assert told[0] == "READY=1"
     assert told[-1] == "STOPPING=1"
+
+
+async def test_with_a_certificate_the_page_is_served_over_tls_alone(tmp_path: Path, site: Site) -> None:
+    authority, _ = self_signed(tmp_path)
+    lan = Lan(port=free_port(), certificate_file=authority, key_file=tmp_path / "private.pem")
+    site.settings = site.settings.model_copy(update={"lan": lan})
+    with capture_logs() as logs:
+        site.daemon.reload.set()
+        await until(lambda: any(entry.get("port") == lan.port and entry["event"] == "lan.open" for entry in logs))
+    trusted = ssl.create_default_context(cafile=str(authority))
+    async with site.client.get(f"https://127.0.0.1:{lan.port}/", headers=AUTH, ssl=trusted) as answer:
+        assert (answer.status, "3 known" in await answer.text()) == (200, True)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    with pytest.raises(aiohttp.ClientError):
+        await site.get("/")
+
+
+async def test_where_only_totals_leave_they_are_what_is_shown_as_sent(tmp_path: Path, simulated: Simulated) -> None:
+    farm = await simulated(*["avalon"] * 5)
+    async with serving(Backend()) as backend, aiohttp.ClientSession() as client:
+        settings = AgentSettings.model_validate(
+            {
+                "state_dir": tmp_path / "state",
+                "network": {"ranges": [machine.address for machine in farm.machines]},
+                "poll": {"interval_s": 1, "deadline_s": 0.8},
+                "spool": {"flush_s": 0.1},
+                "privacy": {"mode": "aggregate"},
+                "lan": {"port": free_port()},
+            }
+        )
+        site = Site(settings, farm, backend, client)
+        await enroll(site.state, backend.url, "CODE")
+        Password(site.state.lan_password).set("correct horse")
+        async with running(site):
+            await until(lambda: any(one.aggregates for one in backend.stored.values()))
+            _, page = await site.get("/sent")
+            batch = re.findall(r'href="/sent/([0-9a-f-]{36})"', page)[-1]
+            _, body = await site.get(f"/sent/{batch}")
+            _, listed = await site.get("/machines")
+            pseudonym = re.findall(r"mnr-[0-9a-z]{16}", listed)[0]
+            _, machine = await site.get(f"/m/{pseudonym}")
+    arrived = next(one for one in backend.arrived if str(one.id) == batch)
+    assert arrived.aggregates
+    assert json.loads(body)["aggregates"] == json.loads(arrived.model_dump_json(exclude_none=True))["aggregates"]
+    assert "Total of 5 machines, the whole site" in page
+    assert "no reading of a single machine" in page
+    assert "mnr-" not in page
+    assert "it stays here, only totals leave this site" in machine
 
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:

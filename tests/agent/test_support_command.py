@@ -142,6 +142,11 @@ def bundle(site: Site, *options: str) -> tuple[str, ...]:
     return ("support-bundle", site.address, "--config", str(site.config), *options)
 
 
+def disclosed(site: Site) -> list[str]:
+    lines = (site.folder / "state" / "disclosures.log").read_text().splitlines()
+    return [json.loads(line)["what"] for line in lines]
+
+
 async def test_at_a_terminal_the_text_is_shown_in_full_and_a_yes_sends_that_very_text(site: Site) -> None:
     async with at_a_terminal(*bundle(site)) as terminal:
         await terminal.shows(b"[y/N]")
@@ -155,6 +160,8 @@ async def test_at_a_terminal_the_text_is_shown_in_full_and_a_yes_sends_that_very
     assert "owned" not in text
     assert re.search(r"Sent. Tell support this number: [0-9a-f-]{36}. It is kept until 2026-01-31.", terminal.text)
     assert f"first SSH visit to {site.address}" in terminal.text
+    assert disclosed(site) == ["support-bundle", "support-bundle sent"]
+    assert not any(name in (site.folder / "state" / "disclosures.log").read_text() for name in site.identifiers)
 
 
 @pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\x04"], ids=["no", "nothing typed", "end of input"])
@@ -164,6 +171,7 @@ async def test_anything_but_a_yes_sends_nothing(site: Site, answer: bytes) -> No
         terminal.types(answer)
         assert await terminal.ends() == (1 if answer == b"\x04" else 0)
     assert site.door.headers == []
+    assert disclosed(site) == ["support-bundle"]
 
 
 async def test_a_yes_that_was_typed_before_the_question_does_not_count(site: Site) -> None:
