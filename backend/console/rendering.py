@@ -39,14 +39,19 @@ _TEMPLATES.globals["figures"] = figures
 
 
 def frame(*, contact_name: str, contact_email: str | None, version: str, page: str = "page", visit: str = "") -> str:
-    """A page without any data: everybody may see it. `page`: the farm's, or `confirm` for links of mails.
+    """A page without any data: everybody may see it. `page`: its template.
 
     `version` is in the addresses of style and script, so that a browser fetches a new one. `visit`: what the page says
     how long it was open by; "" for none.
     """
     return _TEMPLATES.get_template(f"{page}.html").render(
-        contact_name=contact_name, contact_email=contact_email, version=version, visit=visit
+        contact_name=contact_name, contact_email=contact_email, version=version, visit=visit, page=page
     )
+
+
+def part(name: str, **shown: object) -> str:
+    """The inside of a page about people."""
+    return _TEMPLATES.get_template(f"parts/{name}.html").render(**shown)
 
 
 def farm(farm: Farm, view: View, rows: Sequence[Machine], *, chosen: int, charts: Charts, backend_url: str) -> str:

@@ -2,22 +2,24 @@
 "use strict";
 (() => {
   const KINDS = {
-    email: ["Is this address yours?", "/v1/register/email", "Your address is verified."],
+    email: ["Is this address yours?", "/v1/register/email", "Your address is verified.", "/verify"],
     guardian: ["Do you agree as a guardian?", "/v1/guardian", "Thank you. You agreed, and your address is forgotten."],
-    password: ["Set a new password", "/v1/password/reset", "Your password is set. Please log in with it."],
-    invitation: ["Join the account", "/v1/invitations/accept", "Nearly done: we sent a code to your phone."],
+    password: ["Set a new password", "/v1/password/reset", "Your password is set. Please log in with it.", "/login"],
+    invitation: ["Join the account", "/v1/invitations/accept", "Nearly done: we sent a code to your phone.", "/verify"],
   };
+  const REGISTRATION = "itsminer-registration"; // as in forms.js
   const find = (id) => document.getElementById(id);
   const match = /^#([a-z]+)=([^&]+)$/.exec(location.hash);
   const kind = match && KINDS[match[1]] ? match[1] : null;
   history.replaceState(null, "", location.pathname); // the token is in no history
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(kind);
   if (!kind) return;
-  const [title, path, done] = KINDS[kind];
+  const [title, path, done, next] = KINDS[kind];
   find("title").textContent = title;
   find("why").textContent = "";
   find("send").hidden = false;
-  find("registration").value = sessionStorage.getItem("itsminer-registration") || "";
+  find("registration").value = localStorage.getItem(REGISTRATION) || "";
+  find("own-registration").hidden = Boolean(find("registration").value) || kind !== "email";
 
   function body() {
     const sent = { token: match[2] };
@@ -47,9 +49,13 @@
       });
       const told = answer.status === 204 ? {} : await answer.json();
       if (!answer.ok) return say(told.detail);
+      if (told.registration) localStorage.setItem(REGISTRATION, told.registration);
+      if (told.active) localStorage.removeItem(REGISTRATION);
       const waits = (told.waiting_for || []).join(", ");
-      const secret = told.registration ? " Your registration's secret: " + told.registration : "";
-      say(done + (waits ? " Still to verify: " + waits + "." : "") + secret);
+      say(told.active ? done + " You can log in now." : done + (waits ? " Still to verify: " + waits + "." : ""));
+      find("next").href = told.active ? "/login" : next;
+      find("next").textContent = find("next").getAttribute("href") === "/login" ? "Log in" : "Go on";
+      find("next").hidden = !next;
       find("send").hidden = true;
     } catch {
       say("The server cannot be reached. Please try again.");

@@ -38,7 +38,7 @@
     sessionStorage.removeItem(KEY);
     farm.replaceChildren();
     lost.hidden = true;
-    find("forget").hidden = true;
+    find("forget").hidden = find("ways").hidden = true;
     ask.hidden = false;
     find("ask-refused").textContent = why;
     find("ask-refused").hidden = !why;
@@ -54,7 +54,14 @@
     sessionStorage.setItem(KEY, value);
     start();
   });
-  find("forget").addEventListener("click", () => askForToken(""));
+  find("forget").addEventListener("click", async () => {
+    if (isSession()) {
+      const headers = { Authorization: "Bearer " + token };
+      await fetch("/v1/logout", { method: "POST", headers, credentials: "omit" }).catch(() => {}); // it ends by itself
+    }
+    askForToken("");
+  });
+  const isSession = () => Boolean(token) && token.startsWith("ims_"); // of who logged in, not of a program
   addEventListener("hashchange", start);
 
   // --- asking ---
@@ -64,6 +71,8 @@
     if (!token) return askForToken("");
     ask.hidden = true;
     find("forget").hidden = false;
+    find("forget").textContent = isSession() ? "Log out" : "Forget token";
+    find("ways").hidden = !isSession();
     etag = null;
     failures = 0;
     load();
@@ -87,7 +96,7 @@
       if (etag && shownView === view) headers["If-None-Match"] = etag;
       const answer = await fetch("/console/farm" + view, { headers, cache: "no-store", credentials: "omit", signal: mine.signal });
       if (answer.status === 401 || answer.status === 403) {
-        return askForToken("The server does not take that token: it was mistyped, revoked or has ended.");
+        return askForToken("The server does not take that token: it was mistyped, revoked or has ended. Log in again, or enter another.");
       }
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error("the server answered " + answer.status);

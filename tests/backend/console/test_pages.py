@@ -9,7 +9,7 @@ import pytest
 
 from agent.wire import Reading, State
 from backend.api.route import Route
-from backend.console import pages
+from backend.console import files, pages
 from tests.backend.console.farms import NOW, latest, machine
 from tests.backend.console.served import Served, Tenant, fetched
 
@@ -38,8 +38,8 @@ async def test_every_answer_has_the_strict_policy_and_no_cookie(backend: Served,
     tenant = await backend.tenant()
     status, headers, _ = await fetched(backend.url + route.path, tenant.token)
     assert status == 200
-    assert headers["Content-Security-Policy"] == pages.CONTENT_POLICY
-    assert "unsafe" not in pages.CONTENT_POLICY
+    assert headers["Content-Security-Policy"] == files.CONTENT_POLICY
+    assert "unsafe" not in files.CONTENT_POLICY
     assert headers["Content-Type"].partition(";")[0] == route.media_type
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"

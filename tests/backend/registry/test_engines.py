@@ -94,8 +94,9 @@ async def test_a_rotated_agents_token_is_good_for_a_while_and_a_revoked_one_is_n
     later = NOW + tokens.OVERLAP
     async with registry.begin() as session:
         assert [await tokens.bearer(session, each, now=later) is None for each in (old, new)] == [True, False]
-        *_, made = await tokens.listed(session, account)
-        await tokens.revoke(session, account, made.id, now=later)
+        newer = await tokens.bearer(session, new, now=later)
+        assert newer is not None
+        await tokens.revoke(session, account, newer.token, now=later)
         assert await tokens.bearer(session, new, now=later) is None
 
 

@@ -1,0 +1,143 @@
+// Sends the forms of the pages to the API as JSON, with this tab's token, and says what came of it.
+// A page's inside that needs a token (data-part) is asked for with it, and asked for again when it changed.
+"use strict";
+(() => {
+  const TOKEN = "itsminer-token"; // of this tab
+  const REGISTRATION = "itsminer-registration"; // of this browser until all is verified: the link in the mail opens a new tab
+  const inside = document.getElementById("inside");
+  const token = () => sessionStorage.getItem(TOKEN);
+
+  function headers() {
+    return token() ? { Authorization: "Bearer " + token() } : {};
+  }
+
+  function toLogin() {
+    sessionStorage.removeItem(TOKEN);
+    location.assign("/login");
+  }
+
+  function say(form, text, refused = false) {
+    const said = form.querySelector(".said");
+    said.textContent = text;
+    said.classList.toggle("refused", refused);
+  }
+
+  // --- what follows on a form that was taken; `told` is the answer ---
+
+  const THEN = {
+    registered(told) {
+      localStorage.setItem(REGISTRATION, told.registration);
+      location.assign("/verify");
+    },
+    verified(told, form) {
+      if (told.active) return active();
+      say(form, "The phone is verified. Still to do: " + told.waiting_for.join(", ") + ".");
+    },
+    logged_in(told) {
+      sessionStorage.setItem(TOKEN, told.token);
+      location.assign("/");
+    },
+    logged_out: toLogin,
+    say(told, form) {
+      form.reset();
+      say(form, form.dataset.done);
+    },
+    show(told, form) {
+      for (const place of form.querySelectorAll("[data-text]")) place.textContent = told[place.dataset.text];
+      for (const place of form.querySelectorAll("[data-href]")) place.href = told[place.dataset.href];
+      form.querySelector(".shown").hidden = false;
+      const next = form.nextElementSibling;
+      if (next && "afterShown" in next.dataset) next.hidden = false;
+    },
+    again: () => load(),
+  };
+
+  function active() {
+    localStorage.removeItem(REGISTRATION);
+    location.assign("/login");
+  }
+
+  // --- sending ---
+
+  function body(form) {
+    const sent = {};
+    for (const [name, value] of new FormData(form)) {
+      if (value === "") continue; // as good as not given
+      const type = form.elements[name].dataset.type;
+      sent[name] = type === "boolean" ? value === "true" : value;
+    }
+    return sent;
+  }
+
+  addEventListener("submit", async (event) => {
+    const form = event.target.closest("form[data-post]");
+    if (!form) return;
+    event.preventDefault();
+    if (form.dataset.sure && !confirm(form.dataset.sure)) return;
+    const button = form.querySelector("button[type=submit]");
+    button.disabled = true;
+    say(form, "");
+    try {
+      const sent = body(form);
+      const options = { method: "POST", credentials: "omit", cache: "no-store", headers: headers() };
+      if (form.elements.length > 1) { // more than its button: the API takes a body
+        options.headers["Content-Type"] = "application/json";
+        options.body = JSON.stringify(sent);
+      }
+      const answer = await fetch(form.dataset.post, options);
+      const told = answer.status === 204 || answer.status === 202 && !isJson(answer) ? {} : await answer.json();
+      if (answer.ok) return THEN[form.dataset.then](told, form);
+      if (answer.status === 401 && token() && form.dataset.post !== "/v1/login") return toLogin();
+      const more = form.querySelector('[data-for="' + (told.type || "").split(":").pop() + '"]');
+      if (more) {
+        more.hidden = false;
+        more.querySelector("input").focus();
+      }
+      say(form, told.detail, true);
+    } catch {
+      say(form, "The server cannot be reached. Please try again.", true);
+    } finally {
+      button.disabled = false;
+    }
+  });
+
+  const isJson = (answer) => (answer.headers.get("Content-Type") || "").includes("json");
+
+  // --- the inside of a page ---
+
+  async function load() {
+    if (!token()) return toLogin();
+    let text;
+    try {
+      const answer = await fetch(inside.dataset.part, { headers: headers(), credentials: "omit", cache: "no-store" });
+      if (answer.status === 401) return toLogin();
+      text = answer.ok ? await answer.text() : null;
+      if (text === null) return note((await answer.json()).detail);
+    } catch {
+      return note("The server cannot be reached. Please reload the page.");
+    }
+    inside.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes); // scripts in it never run
+  }
+
+  function note(text) {
+    const said = document.createElement("p");
+    said.className = "note";
+    said.setAttribute("role", "alert");
+    said.textContent = text;
+    inside.replaceChildren(said);
+  }
+
+  // --- the start ---
+
+  for (const link of document.querySelectorAll("[data-who]")) link.hidden = (link.dataset.who === "in") !== Boolean(token());
+  const registration = localStorage.getItem(REGISTRATION);
+  for (const part of document.querySelectorAll("[data-unless]")) {
+    const field = part.querySelector("input");
+    if (registration) field.value = registration;
+    part.hidden = Boolean(registration);
+  }
+  addEventListener("storage", (event) => { // the link of the mail was opened in another tab, and it was the last step
+    if (event.key === REGISTRATION && event.newValue === null && location.pathname === "/verify") location.assign("/login");
+  });
+  if (inside && inside.dataset.part) load();
+})();
