@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from backend.api.registering import Body, Email, body, done
 from backend.api.route import Call, Query
 from backend.api.sites import Site
 from backend.ids import SiteId
-from backend.registry import enrolment, members, sites, tokens
+from backend.registry import enrolment, members, sites, tables, tokens
 from backend.registry.errors import Forbidden, Invalid
 from backend.registry.tables import Account, LoginSession
 
@@ -37,6 +38,23 @@ class MembersReply(BaseModel):
     """By e-mail address."""
 
     members: list[Member]
+
+    @classmethod
+    def of(cls, found: Sequence[tables.Member]) -> MembersReply:
+        """These, with how they are reached."""
+        return cls(
+            members=[
+                Member(
+                    member=one.id,
+                    role=one.role,
+                    email=one.email,
+                    phone=one.phone,
+                    has_verified_email=one.email_verified_at is not None,
+                    has_verified_phone=one.phone_verified_at is not None,
+                )
+                for one in found
+            ]
+        )
 
 
 class InviteRequest(Body):
@@ -140,19 +158,7 @@ async def listed(call: Call[Query]) -> MembersReply:
     """The account's members."""
     async with call.services.database.read() as session:
         found = await members.listed(session, call.account)
-    return MembersReply(
-        members=[
-            Member(
-                member=one.id,
-                role=one.role,
-                email=one.email,
-                phone=one.phone,
-                has_verified_email=one.email_verified_at is not None,
-                has_verified_phone=one.phone_verified_at is not None,
-            )
-            for one in found
-        ]
-    )
+    return MembersReply.of(found)
 
 
 async def invite(call: Call[Query]) -> web.Response:

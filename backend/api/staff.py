@@ -10,7 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from backend.accounts import staff
-from backend.api.people import Member, MembersReply
+from backend.api.people import MembersReply
 from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
 from backend.ids import AccountId
@@ -140,19 +140,7 @@ async def members_of(call: Call[AccountQuery]) -> MembersReply:
         grant = await staff.require_grant(session, call.staff, account, now=call.now)
         found = await members.listed(session, account)
     log.info("personal_data.seen", grant=grant.id, staff=call.staff, account=account)
-    return MembersReply(
-        members=[
-            Member(
-                member=one.id,
-                role=one.role,
-                email=one.email,
-                phone=one.phone,
-                has_verified_email=one.email_verified_at is not None,
-                has_verified_phone=one.phone_verified_at is not None,
-            )
-            for one in found
-        ]
-    )
+    return MembersReply.of(found)
 
 
 async def erase_child(call: Call[Query]) -> web.Response:

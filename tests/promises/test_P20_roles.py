@@ -51,6 +51,8 @@ ALLOWED: dict[str, set[str]] = {
     "POST /v1/members/role": {"owner"},
     "POST /v1/members/remove": {"owner"},
     "POST /v1/account/second-factor": {"owner"},
+    "GET /console/manage": PEOPLE,
+    "GET /console/account": OWN,
     "POST /v1/logout": OWN,
     "GET /v1/me": OWN,
     "GET /v1/sessions": OWN,
@@ -104,6 +106,12 @@ PUBLIC = {
     "POST /v1/visits/spent",
     "GET /v1/requests/confirm",
     "POST /v1/requests/confirm",
+    "GET /register",
+    "GET /verify",
+    "GET /login",
+    "GET /forgot",
+    "GET /account",
+    "GET /manage",
 }  # fmt: skip
 TABLE = {f"{route.method} {route.path}": route for route in (*routes(Limits()), *PAGES)}
 DECIDED = [name for name in TABLE if name in ALLOWED or name in PUBLIC or name.startswith("GET /static/")]
