@@ -40,7 +40,7 @@ from backend.notify.protocol import NotConfigured, Notifier
 from backend.notify.routing import Channel
 from backend.notify.sms import Sms
 from backend.operator_socket import answering
-from backend.privacy import keeping, processors
+from backend.privacy import erasing, keeping, processors
 from backend.privacy.duties import Duties
 from backend.privacy.letters import Post
 from backend.privacy.processors import Registered
@@ -94,6 +94,8 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         await _prepare(database, settings, now=clock())
         store = _store(settings, clock)
         closing.push_async_callback(store.close)
+        for account in await erasing.erase_again(database, store, erased_file=settings.erased_file, now=clock()):
+            log.warning("account.erased_again", account=account)
         meters = Meters()
         public_url = settings.public_url or url
         notifiers = _notifiers(settings, database, clock)

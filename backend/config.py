@@ -189,6 +189,7 @@ class Privacy(_Settings):
     """How promises about personal data are kept."""
 
     anchor_file: Path | None = None  # where the audit log's end is written each day; by default in `data_dir`
+    erased_file: Path | None = None  # which accounts stay erased, whatever is restored; by default in `data_dir`
     digest_days: Annotated[float, Field(gt=0, le=92)] = 7  # how often administrators are sent what is in the audit log
     request_days: Annotated[float, Field(gt=0, le=92)] = 30  # until a request about personal data is to be answered
 
@@ -240,6 +241,11 @@ class BackendSettings(_Settings):
         """Where the audit log's end is written down."""
         return self.privacy.anchor_file or self.data_dir / "audit.anchors"
 
+    @property
+    def erased_file(self) -> Path:
+        """Where is written which accounts were erased."""
+        return self.privacy.erased_file or self.data_dir / "erased.accounts"
+
     def make_data_dir(self) -> None:
         """Make sure that the folder is there, for nobody else to look into. Raises `Misconfigured`."""
         try:
@@ -267,8 +273,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> BackendSettings
     if isinstance(seal, dict) and isinstance(seal.get("keys_file"), str):
         seal["keys_file"] = path.parent / Path(seal["keys_file"]).expanduser()  # read when needed, made if need be
     privacy = data.get("privacy")
-    if isinstance(privacy, dict) and isinstance(privacy.get("anchor_file"), str):
-        privacy["anchor_file"] = path.parent / Path(privacy["anchor_file"]).expanduser()
+    for name in ("anchor_file", "erased_file"):
+        if isinstance(privacy, dict) and isinstance(privacy.get(name), str):
+            privacy[name] = path.parent / Path(privacy[name]).expanduser()
     for (section, name), variable in _SECRETS.items():
         _fill(data, section, name, environ.get(variable), path)
     data_dir = data.get("data_dir")

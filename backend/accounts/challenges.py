@@ -20,7 +20,9 @@ from backend import ids
 from backend.registry.sealing import Keys, keys_in
 from backend.registry.tables import Challenge
 
-Purpose = Literal["email", "phone", "guardian", "password", "invitation", "contact_email", "contact_sms"]
+Purpose = Literal[
+    "email", "phone", "guardian", "password", "invitation", "contact_email", "contact_sms", "new_email", "new_phone"
+]
 
 LIFETIME: Final[Mapping[str, timedelta]] = {
     "email": timedelta(hours=24),
@@ -30,12 +32,14 @@ LIFETIME: Final[Mapping[str, timedelta]] = {
     "invitation": timedelta(days=7),
     "contact_email": timedelta(hours=24),
     "contact_sms": timedelta(hours=24),
+    "new_email": timedelta(hours=24),
+    "new_phone": timedelta(hours=24),
 }
 TRIES: Final = 5
 """For the digits of a text: one chance in 200 000."""
 
 _DIGITS: Final = 6
-_TYPED: Final = frozenset({"phone", "contact_sms"})
+TYPED: Final = frozenset({"phone", "contact_sms", "new_phone"})
 """What goes to a phone is typed by hand: digits, not a link."""
 
 
@@ -96,7 +100,7 @@ async def answer(session: AsyncSession, challenge: Challenge, presented: str, *,
         hmac.compare_digest(each.encode(), presented.strip().encode()) for each in _secrets(keys_in(session), challenge)
     ]
     if not any(fits):
-        challenge.tries += 1 if challenge.purpose in _TYPED else 0
+        challenge.tries += 1 if challenge.purpose in TYPED else 0
         return None
     challenge.used_at = now
     return challenge
@@ -110,6 +114,6 @@ async def forget_old(session: AsyncSession, *, now: datetime) -> None:
 def _secrets(keys: Keys, challenge: Challenge) -> list[str]:
     """Under each key: a rotation meanwhile ends no challenge."""
     macs = [bytes.fromhex(mac) for mac in keys.macs(b"challenge", f"{challenge.purpose}:{challenge.id}")]
-    if challenge.purpose in _TYPED:
+    if challenge.purpose in TYPED:
         return [f"{int.from_bytes(mac[:8], 'big') % 10**_DIGITS:0{_DIGITS}}" for mac in macs]
     return [f"{challenge.id}.{base64.urlsafe_b64encode(mac[:24]).decode()}" for mac in macs]

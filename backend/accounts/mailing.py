@@ -12,7 +12,7 @@ from typing import Final, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
-from backend.accounts import throttle
+from backend.accounts import challenges, throttle
 from backend.registry.sealing import keys_in
 from backend.registry.tables import Challenge, OutboxMessage
 
@@ -33,7 +33,7 @@ async def may_write_to(session: AsyncSession, contact: str, *, now: datetime) ->
 
 async def send(session: AsyncSession, challenge: Challenge, *, account: str, member: str, now: datetime) -> None:
     """See to it that the challenge reaches its contact. `member`: on whose behalf."""
-    channel: Literal["email", "sms"] = "sms" if challenge.purpose in ("phone", "contact_sms") else "email"
+    channel: Literal["email", "sms"] = "sms" if challenge.purpose in challenges.TYPED else "email"
     body = {"notice": challenge.purpose, "challenge": challenge.id}
     _write(session, account, member, channel, challenge.id, body, expires_at=challenge.expires_at, now=now)
 

@@ -9,6 +9,7 @@ from typing import Final, Literal
 Access = Literal[
     "public",
     "agent",
+    "share",
     "read",
     "operate",
     "manage",
@@ -45,6 +46,7 @@ class Right:
 RIGHTS: Final[Mapping[Access, Right]] = {
     "public": Right("anybody, without a token"),
     "agent": Right("send batches for a site", tokens=("agent",)),
+    "share": Right("read what an account shares with them", tokens=("share",)),
     "read": Right("see the farm", members=ROLES, tokens=SCOPES),
     "operate": Right("act on warnings and machines", members=ROLES[:3], tokens=SCOPES[1:]),
     "manage": Right("sites and their agents", members=ROLES[:2], tokens=SCOPES[2:]),
@@ -55,7 +57,7 @@ RIGHTS: Final[Mapping[Access, Right]] = {
     "staff": Right("their own grants", staff=STAFF_ROLES),
     "support": Right("personal data of accounts, under a grant", staff=("admin", "support")),
     "oversee": Right("who of the staff may do what, all grants", staff=("admin", "auditor")),
-    "admin": Right("erase an account that belongs to a child", staff=("admin",)),
+    "admin": Right("erase an account that belongs to a child, ask accounts to share", staff=("admin",)),
 }
 
 PERSONAL_DATA: Final = RIGHTS["support"].staff

@@ -22,8 +22,12 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class EraseRequest(Body):
-    """Readings of this site, and of this machine, and of `start` ≤ time < `end`; one of them at least."""
+    """What is of this site, and of this machine, and of `start` ≤ time < `end`; one of them at least. Or a member.
 
+    A site alone goes itself, and its agent is locked out.
+    """
+
+    member: Id | None = None
     site: Id | None = None
     machine: Annotated[str, StringConstraints(pattern=r"^mnr-[0-9a-hjkmnp-tv-z]{16}$")] | None = None
     start: AwareDatetime | None = None
@@ -59,8 +63,13 @@ class CancelRequest(Body):
 
 
 async def erase(call: Call[Query]) -> Receipt:
-    """Delete readings, in every store."""
+    """Delete a member or a part of the account, in every store."""
     sent = await body(call, EraseRequest)
+    if sent.member is not None:
+        if any((sent.site, sent.machine, sent.start, sent.end)):
+            raise Invalid("a member, or a site, machine or time: not both at once")
+        database = call.services.database
+        return _shown(await erasing.erase_member(database, call.account, sent.member, actor=call.member, now=call.now))
     site = None
     if sent.site is not None:
         async with call.services.database.read() as session:
@@ -96,7 +105,14 @@ async def cancel(call: Call[Query]) -> Receipt:
         account = await session.get_one(Account, call.account)
     if sent.name.strip() != account.name:
         raise Invalid("this is not the account's name: nothing was deleted")
-    made = await erasing.cancel(services.database, services.store, call.account, actor=call.member, now=call.now)
+    made = await erasing.cancel(
+        services.database,
+        services.store,
+        call.account,
+        erased_file=services.settings.erased_file,
+        actor=call.member,
+        now=call.now,
+    )
     return _shown(made)
 
 

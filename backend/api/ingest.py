@@ -20,7 +20,8 @@ from backend.api import bodies
 from backend.api.problems import Problem
 from backend.api.route import Call, Query
 from backend.api.services import Services
-from backend.privacy import purposes
+from backend.privacy import erasing, purposes
+from backend.registry.errors import Missing
 from backend.registry.tables import Account
 
 OLDEST: Final = timedelta(days=30)
@@ -71,7 +72,11 @@ async def _take(call: Call[Query], limit: int, patience_s: float) -> BatchReply:
     await _check_region(call, batch)
     _check_times(batch, now)
     stored = await call.services.store.write(call.account, batch, now=now)
-    await call.services.judge.judge(call.account, call.site, batch, now=now)
+    try:
+        await call.services.judge.judge(call.account, call.site, batch, now=now)
+    except Missing:  # erased meanwhile: nothing may come after that
+        await erasing.take_back(call.services.database, call.services.store, call.account, call.site)
+        raise
     _count(call.services, batch, stored=stored, took_s=time.perf_counter() - started_s)
     return BatchReply(stored=stored, readings=len(batch.readings))
 

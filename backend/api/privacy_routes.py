@@ -106,7 +106,7 @@ def _kept() -> tuple[Route[Any], ...]:
 
 def _erasure() -> tuple[Route[Any], ...]:
     return (
-        post("/v1/erase", erasure.erase, "own", "Delete readings for good", erasure.EraseRequest, erasure.Receipt),
+        post("/v1/erase", erasure.erase, "own", "Delete a part for good", erasure.EraseRequest, erasure.Receipt),
         get("/v1/erase", erasure.receipts, "own", "What was deleted", erasure.ReceiptsReply),
         get("/v1/account/cancel", erasure.before_cancelling, "own", "What stays afterwards", erasure.CancelReply),
         post(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import exports, requests, restrictions
+from backend.api import corrections, exports, requests, restrictions
 from backend.api.route import HTML, Route
 from backend.api.rows import get, post
 
 
 def rights_routes() -> tuple[Route[Any], ...]:
     """The rows."""
-    return (*_requests(), *_restriction(), *_export())
+    return (*_requests(), *_restriction(), *_export(), *_correction())
 
 
 def _requests() -> tuple[Route[Any], ...]:
@@ -112,5 +112,26 @@ def _export() -> tuple[Route[Any], ...]:
             query=exports.ExportQuery,
             media_type="application/zip",
             problems=(404,),
+        ),
+    )
+
+
+def _correction() -> tuple[Route[Any], ...]:
+    return (
+        post("/v1/corrections", corrections.correct, "privacy", "Correct your data", corrections.CorrectRequest),
+        post(
+            "/v1/corrections/confirm",
+            corrections.confirm,
+            "privacy",
+            "Show that a new contact is yours",
+            corrections.ConfirmRequest,
+        ),
+        get("/v1/corrections", corrections.listed, "privacy", "What was corrected", corrections.CorrectionsReply),
+        post(
+            "/v1/staff/corrections",
+            corrections.correct_for,
+            "support",
+            "Correct for a request",
+            corrections.StaffCorrectRequest,
         ),
     )

@@ -13,6 +13,7 @@ from backend.api.openapi import described_by
 from backend.api.privacy_routes import privacy_routes
 from backend.api.rights_routes import rights_routes
 from backend.api.route import Query, Route
+from backend.api.sharing_routes import sharing_routes
 from backend.config import Accounts, Limits
 
 _ACCOUNTS: Final = Accounts()
@@ -112,5 +113,5 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             media_type="text/plain",
         ),
     )
-    table = (*table, *account_routes(accounts), *privacy_routes(), *rights_routes())
+    table = (*table, *account_routes(accounts), *privacy_routes(), *rights_routes(), *sharing_routes())
     return (*table, described_by(table))

@@ -14,8 +14,8 @@ from backend.api.people import MembersReply
 from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
 from backend.ids import AccountId
+from backend.privacy import erasing
 from backend.registry import accounts, members, tables
-from backend.store.protocol import Everything
 
 log = structlog.get_logger()
 
@@ -146,11 +146,17 @@ async def members_of(call: Call[AccountQuery]) -> MembersReply:
 async def erase_child(call: Call[Query]) -> web.Response:
     """Erase an account that was found to belong to a child under 14."""
     sent = await body(call, AccountRequest)
-    async with call.services.database.begin() as session:
+    services = call.services
+    async with services.database.read() as session:
         account = await accounts.find(session, sent.account)
-        await session.delete(account)
-    # Its agents are locked out now: nothing comes after what is erased here.
-    await call.services.store.erase(AccountId(account.id), Everything())
+    await erasing.cancel(
+        services.database,
+        services.store,
+        AccountId(account.id),
+        erased_file=services.settings.erased_file,
+        actor=call.staff,
+        now=call.now,
+    )
     log.info("account.erased", account=account.id, staff=call.staff, reason="child")
     return done()
 

@@ -66,6 +66,8 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "bounced": "{service}: a contact of your account gets no messages",
     "contact_email": "{service}: send warnings to this address?",
     "contact_sms": "{service}: your code",
+    "new_email": "{service}: is this your new address?",
+    "new_phone": "{service}: your code",
 }
 WORDS: Final[Mapping[str, str]] = {
     "email": """Somebody, you we hope, opens an account at {service} with this address.
@@ -127,4 +129,13 @@ A program takes this instead: {secret}
 If not, do nothing: within a day this address is forgotten.
 """,
     "contact_sms": "{secret} is your code for warnings of {service}. Nobody of us will ask you for it.",
+    "new_email": """A member of an account at {service} says that this is their address from now on.
+
+If it was you, enter this within 24 hours where you asked for it:
+
+  {secret}
+
+If not, do nothing: within a day this address is forgotten.
+""",
+    "new_phone": "{secret} is your code for {service}. Nobody of us will ask you for it.",
 }

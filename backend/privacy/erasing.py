@@ -1,4 +1,4 @@
-"""Erasure: of a part of an account's readings, or of an account for good; a receipt says what went, not what it was.
+"""Erasure: of a member, a site, a machine, a time, or a whole account; a receipt says what went, not what it was.
 
 A whole account's files go with the key that they are encrypted with, so that no backup of them can be read; its rows in
 the registry go with it (and SQLite overwrites them). What stays is listed to the owner before: `STAYS`.
@@ -6,18 +6,20 @@ the registry go with it (and SQLite overwrites them). What stays is listed to th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
-from backend.ids import AccountId
-from backend.privacy import audit
+from backend.ids import AccountId, SiteId
+from backend.privacy import audit, forgetting, tombstones
 from backend.registry.database import Database
-from backend.registry.errors import Forbidden, Invalid
+from backend.registry.errors import Forbidden, Invalid, Missing
 from backend.registry.privacy_tables import LegalHold, Receipt
 from backend.registry.tables import Account
 from backend.store.protocol import Everything, Part, Removed, Store
@@ -31,9 +33,12 @@ STAYS: Final = (
 async def erase_part(
     database: Database, store: Store, account: AccountId, part: Part, *, actor: str, now: datetime
 ) -> Receipt:
-    """Readings in scope are gone from every disk when this returns. Raises `Invalid`: everything is no part."""
+    """What is in scope is gone from registry and store when this returns. Raises `Invalid`: everything is no part."""
     if part == Part():
         raise Invalid("name a site, a machine or a time; to erase all of it, cancel the account")
+    async with database.begin() as session:
+        await _refuse_held(session, account, now)
+        counts = await forgetting.part(session, account, part)  # a site's agent is locked out before its readings go
     removed = await store.erase(account, part)
     scope = {
         "site": part.site,
@@ -42,21 +47,64 @@ async def erase_part(
         "end": part.end.isoformat() if part.end else None,
     }
     async with database.begin() as session:
-        return await _receipt(session, account, scope, removed, actor=actor, now=now)
+        return await _receipt(session, account, scope, removed, counts, actor=actor, now=now)
 
 
-async def cancel(database: Database, store: Store, account: AccountId, *, actor: str, now: datetime) -> Receipt:
-    """Erase a whole account for good. Raises `Forbidden` while a hold keeps some of it."""
+async def erase_member(database: Database, account: AccountId, member: str, *, actor: str, now: datetime) -> Receipt:
+    """A member is forgotten. Raises `Missing`, or `Forbidden` for the last owner."""
     async with database.begin() as session:
-        query = select(LegalHold.basis).where(LegalHold.account_id == account, LegalHold.ends_at > now)
-        if (basis := await session.scalar(query.limit(1))) is not None:
-            raise Forbidden(f"the law keeps some of it: {basis}")
-        found = await session.get_one(Account, account)
-        await session.delete(found)  # who could log in or send is locked out before the files go
-        await audit.record(session, actor=actor, action="account.cancelled", account=account, now=now)
+        counts = await forgetting.member(session, account, member)
+        return await _receipt(session, account, {"member": member}, (), counts, actor=actor, now=now)
+
+
+async def cancel(
+    database: Database, store: Store, account: AccountId, *, erased_file: Path, actor: str, now: datetime
+) -> Receipt:
+    """Erase a whole account for good. Raises `Missing`, or `Forbidden` while a hold keeps some of it."""
+    async with database.read() as session:
+        if await session.get(Account, account) is None:
+            raise Missing("there is no such account")
+        await _refuse_held(session, account, now)
+    await asyncio.to_thread(tombstones.write, erased_file, account, now=now)
+    return await _erase_account(database, store, account, actor=actor, now=now)
+
+
+async def erase_again(database: Database, store: Store, *, erased_file: Path, now: datetime) -> list[AccountId]:
+    """What was to be erased and is there still, or again: somebody was killed meanwhile, or restored a backup."""
+    listed = await asyncio.to_thread(tombstones.read, erased_file)
+    async with database.read() as session:
+        done = set(
+            await session.scalars(select(Receipt.account_id).where(Receipt.scope["account"].as_string().is_not(None)))
+        )
+        there = set(await session.scalars(select(Account.id)))
+    left = [account for account in dict.fromkeys(listed) if account in there or account not in done]
+    for account in left:
+        await _erase_account(database, store, account, actor="job:erasing", now=now)
+    return left
+
+
+async def take_back(database: Database, store: Store, account: AccountId, site: SiteId) -> None:
+    """Erase what came in while its site, or its account, was erased."""
+    async with database.read() as session:
+        is_there = await session.get(Account, account) is not None
+    await store.erase(account, Part(site=site) if is_there else Everything())
+
+
+async def _erase_account(database: Database, store: Store, account: AccountId, *, actor: str, now: datetime) -> Receipt:
+    async with database.begin() as session:
+        found = await session.get(Account, account)
+        if found is not None:
+            await session.delete(found)  # who could log in or send is locked out before the files go
+            await audit.record(session, actor=actor, action="account.cancelled", account=account, now=now)
     removed = await store.erase(account, Everything())
     async with database.begin() as session:
-        return await _receipt(session, account, {"account": account}, removed, actor=actor, now=now)
+        return await _receipt(session, account, {"account": account}, removed, {}, actor=actor, now=now)
+
+
+async def _refuse_held(session: AsyncSession, account: AccountId, now: datetime) -> None:
+    query = select(LegalHold.basis).where(LegalHold.account_id == account, LegalHold.ends_at > now)
+    if (basis := await session.scalar(query.limit(1))) is not None:
+        raise Forbidden(f"the law keeps some of it: {basis}")
 
 
 async def receipts(session: AsyncSession, account: str) -> Sequence[Receipt]:
@@ -70,6 +118,7 @@ async def _receipt(
     account: str,
     scope: dict[str, str | None],
     removed: Sequence[Removed],
+    counts: forgetting.Counts,
     *,
     actor: str,
     now: datetime,
@@ -78,7 +127,8 @@ async def _receipt(
         id=ids.new("rct"),
         account_id=account,
         scope=scope,
-        removed={one.data_class: {"rows": one.rows, "bytes": one.bytes} for one in removed},
+        removed={name: {"rows": rows} for name, rows in counts.items()}
+        | {one.data_class: {"rows": one.rows, "bytes": one.bytes} for one in removed},
         erased_at=now,
     )
     session.add(made)

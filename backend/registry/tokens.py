@@ -23,8 +23,8 @@ from backend.registry.errors import Invalid, Missing
 from backend.registry.names import name as checked
 from backend.registry.tables import Member, Token
 
-Kind = Literal["agent", "read", "operate", "manage"]
-"""An agent's, or what a program may (`backend.accounts.rights`)."""
+Kind = Literal["agent", "share", "read", "operate", "manage"]
+"""An agent's, a recipient's of a share, or what a program may (`backend.accounts.rights`)."""
 
 PREFIX: Final = "imt_"
 

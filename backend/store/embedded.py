@@ -272,6 +272,7 @@ class EmbeddedStore:
     def _erase_all(self, account: AccountId) -> list[Removed]:
         with self._files.existing(account) as file:
             if file is None:
+                self._files.remove(account)  # what a backup brought back without its key
                 return []
             used, oldest = forgetting.usage(file), forgetting.oldest(file)
             rows = forgetting.rows(file)

@@ -30,6 +30,9 @@ OF_STAFF = {
     "POST /v1/staff/requests/identify": "as above",
     "POST /v1/staff/requests/answer": "as above",
     "POST /v1/staff/restriction": "as above",
+    "POST /v1/staff/corrections": "as above",
+    "POST /v1/staff/shares": "an administrator asks an account, by its id",
+    "POST /v1/staff/disclosures": "staff name the account that is demanded; it takes two to hand anything over",
 }
 """Routes that are meant to tell accounts from none."""
 

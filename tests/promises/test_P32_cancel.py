@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backend.ids import AccountId
+from backend.privacy import erasing
+from backend.registry.tables import Account
 from backend.store.embedded import EmbeddedStore
 from backend.store.keys import BadKey
 from backend.store.protocol import Latest
@@ -51,6 +53,40 @@ async def test_a_cancelled_account_is_gone_and_a_backup_of_its_files_is_of_no_us
         assert await readings(backup, gone.account) == []
     plain = b"".join(file.read_bytes() for file in backup.rglob("*") if file.is_file())
     assert b"mnr-0000000000000001" not in plain
+
+
+async def test_a_whole_backup_that_is_restored_brings_nothing_of_it_back(service: Service) -> None:
+    gone, stays = await service.customer("North"), await service.customer("South")
+    now = service.now()
+    for customer in (gone, stays):
+        sent = batch([reading(1, now, hashrate_ths=98.4)], site=customer.site, sent_at=now)
+        assert (await service.send(sent, customer.agent)).status == 200
+    data, backup = service.folder / "data", service.folder / "backup"
+    await service.stop()
+    shutil.copytree(data, backup)  # even with the accounts' keys: somebody was careless
+    await service.start()
+    name = (await service.seen("/v1/account/cancel", gone.session))["name"]
+    await service.done("/v1/account/cancel", gone.session, name=name)
+    await service.stop()
+    erased = service.settings.erased_file.read_bytes()
+    assert gone.account.encode() in erased
+    shutil.rmtree(data)
+    shutil.copytree(backup, data)
+    service.settings.erased_file.write_bytes(erased)  # which is not in backups
+    await service.start()
+
+    for token in (gone.session, gone.read, gone.agent):
+        assert (await service.get("/v1/machines", token)).status == 401
+    assert (await service.seen("/v1/machines", stays.read))["machines"]
+    assert not list((data / "accounts").rglob(f"*{gone.account}*"))
+    async with service.database.read() as session:
+        assert await session.get(Account, gone.account) is None
+        [receipt] = await erasing.receipts(session, gone.account)
+    assert receipt.removed["telemetry_raw"]["rows"] == 1
+    await service.stop()
+    await service.start()  # and once more it has nothing left to do
+    async with service.database.read() as session:
+        assert len(await erasing.receipts(session, gone.account)) == 1
 
 
 async def readings(folder: Path, account: AccountId) -> Sequence[Latest]:

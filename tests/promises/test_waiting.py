@@ -9,11 +9,7 @@ from tests.promises.deployed import Service
 WAITING = {
     "P09": ("GET", "/v1/declared", "issue 6: declared machines are not compared with discovered ones yet"),
     "P17": ("GET", "/v1/staff/incidents", "issue 6: incidents are not recorded yet"),
-    "P27": ("GET", "/v1/shares", "issue 6: there is no sharing with third parties yet, so none without consent either"),
-    "P28": ("GET", "/v1/staff/disclosures", "issue 6: legal disclosures are not recorded yet"),
-    "P29": ("GET", "/v1/account/sharing", "issue 6: there is no sharing yet that a switch could stop"),
     "P33": ("GET", "/v1/cessation", "issue 6: the service cannot be ended by one command yet"),
-    "P36": ("GET", "/v1/corrections", "issue 6: corrections are not recorded yet"),
 }
 
 

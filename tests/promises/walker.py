@@ -32,6 +32,7 @@ TABLE = {f"{route.method} {route.path}": route for route in (*routes(Limits()), 
 
 NOBODYS = {
     "account": "acc_0000000000000000",
+    "share": "shr_0000000000000000",
     "site": "sit_0000000000000000",
     "member": "mem_0000000000000000",
     "token": "tok_0000000000000000",
@@ -40,6 +41,7 @@ NOBODYS = {
     "grant": "grt_0000000000000000",
     "request": "req_0000000000000000",
     "digest": "dig_0000000000000000",
+    "disclosure": "ldc_0000000000000000",
     "export": "exp_0000000000000000",
     "visit": "vis_0000000000000000",
     "registration": "imr_0000000000000000",
@@ -55,7 +57,9 @@ VALUES: Mapping[str, Any] = {
     "aggregate": "mean",
     "aggregates": None,
     "answer": "given",
+    "authority": "a court",
     "backlog_s": 0,
+    "basis": "the walker's order of today",
     "before": None,
     "birth_date": "1990-01-31",
     "code": "000000",
@@ -67,13 +71,17 @@ VALUES: Mapping[str, Any] = {
     "end": None,
     "epoch": None,
     "expires_at": None,
+    "field": "language",
     "format": "series",
     "guardian_email": None,
     "hours": 1,
     "how": "by the phone number that we have",
     "is_required": False,
     "is_restricted": True,
+    "do_not_sell_or_share": False,
     "kind": "access",
+    "kinds": ["machines"],
+    "recipient": "Walkers Ltd",
     "label": "walker",
     "language": "en",
     "limit": None,
@@ -99,6 +107,7 @@ VALUES: Mapping[str, Any] = {
     "step": None,
     "text": "walked",
     "token_sha256": "0" * 64,
+    "value": "de",
 }
 """Field → what is sent; None is left out."""
 
@@ -139,6 +148,8 @@ async def tenant(service: Service, number: int) -> Tenant:
     assert (await service.send(sent, customer.agent)).json["stored"]
     _, helper = await service.staff(f"help{number}@itsminer.example", "support")
     granted = await service.done("/v1/staff/grants", helper, account=customer.account, reason="a walker's account")
+    share = {"recipient": "Walkers Ltd", "contact": "w@walkers.example", "purpose": "to walk here", "kinds": ["series"]}
+    shared = await service.done("/v1/shares", customer.session, **share)
     asked = await service.done("/v1/requests", customer.session, kind="access", details="all of it")
     async with service.database.begin() as session:
         login = await session.scalar(select(Login.id).where(Login.member_id == customer.owner))
@@ -160,6 +171,8 @@ async def tenant(service: Service, number: int) -> Tenant:
             "warning": warning.id,
             "grant": granted["grant"],
             "request": asked["request"],
+            "share": shared["share"],
+            "disclosure": NOBODYS["disclosure"],  # is of the staff
             "export": export.id,
             "machine": machine(number),
             "email": customer.email,

@@ -50,7 +50,7 @@ async def exported(database: Database, store: EmbeddedStore, tmp_path: Path) -> 
     file = tmp_path / "export.zip"
     with file.open("wb") as sink:
         await archive.write(sink, database, store, account, export=EXPORT, format="parquet", now=LATER)
-    await erasing.cancel(database, store, account, actor="mem_x", now=LATER)
+    await erasing.cancel(database, store, account, erased_file=tmp_path / "erased.accounts", actor="mem_x", now=LATER)
     return file
 
 
@@ -105,7 +105,9 @@ async def test_an_account_that_was_imported_and_cancelled_comes_back_as_another(
         with Archive(exported) as found:
             made = await import_archive(database, store, found, name=None, region="eu", verified=True, now=LATER)
         seen.add(made.account)
-        await erasing.cancel(database, store, made.account, actor="mem_x", now=LATER)
+        await erasing.cancel(
+            database, store, made.account, erased_file=exported.parent / "erased.accounts", actor="mem_x", now=LATER
+        )
     assert len(seen) == 2
 
 
