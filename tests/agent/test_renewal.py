@@ -14,9 +14,11 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from agent import durable, enrolment, transit
+from agent import app, durable, enrolment, transit
+from agent.config import AgentSettings
 from agent.enrolment import Enrolment, State
 from agent.errors import NotAllowed, Rejected
+from agent.pseudonym import Keyring
 from agent.renewal import EVERY, Renewal
 from tests.agent.backend import Backend, serving
 from tests.agent.until import until
@@ -125,6 +127,21 @@ async def test_a_site_that_is_enrolled_anew_meanwhile_keeps_that_token(
     async with renewal(state, renewed) as one:
         await one.renew()
     assert (token_of(state), renewed) == ("imt_" + "a" * 43, [])
+
+
+async def test_a_running_agent_changes_a_token_that_is_a_month_old(tmp_path: Path, service: Service) -> None:
+    old = (await service.customer()).agent
+    state = enrolled(tmp_path, service.url, old)
+    Keyring.create(state.key)
+    month_ago = datetime.now(UTC).timestamp() - 31 * 86_400
+    os.utime(state.enrolment, (month_ago, month_ago))
+    settings = AgentSettings.model_validate({"state_dir": state.folder, "network": {"ranges": ["127.254.254.254"]}})
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(settings, lambda: datetime.now(UTC), stop))
+    await until(lambda: token_of(state) != old)
+    stop.set()
+    await task
+    assert await opens(service, token_of(state))
 
 
 async def test_a_backend_that_changes_no_tokens_costs_none(tmp_path: Path) -> None:
