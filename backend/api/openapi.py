@@ -49,7 +49,7 @@ def document(table: Sequence[Route[Any]]) -> dict[str, Any]:
         "info": {"title": "ItsMiner", "version": version("itsminer")},
         "paths": paths,
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": {name: _as_sent(of) for name, of in definitions["$defs"].items()},
             "securitySchemes": {
                 "agent": {"type": "http", "scheme": "bearer", "description": "an agent's token, from /v1/enroll"},
                 "token": {"type": "http", "scheme": "bearer", "description": "a program's token, from /v1/tokens"},
@@ -57,6 +57,16 @@ def document(table: Sequence[Route[Any]]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _as_sent(schema: dict[str, Any]) -> dict[str, Any]:
+    """What is nothing is left out of an answer, so nobody can rely on it."""
+    required = [
+        name
+        for name in schema.get("required", [])
+        if {"type": "null"} not in schema["properties"][name].get("anyOf", [])
+    ]
+    return schema | {"required": required} if "required" in schema else schema
 
 
 def _operation(route: Route[Any], schemas: dict[type, Any]) -> dict[str, Any]:

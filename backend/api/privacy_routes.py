@@ -53,7 +53,7 @@ def _visits() -> tuple[Route[Any], ...]:
 
 def _choices() -> tuple[Route[Any], ...]:
     return (
-        get("/v1/policy", policies.current, "public", "The privacy policy", policies.PolicyReply),
+        get("/v1/policy", policies.current, "public", "The privacy policy", policies.PolicyReply, problems=(404,)),
         get("/v1/consents", consents.listed, "privacy", "What your data is used for", consents.PurposesReply),
         post("/v1/consents", consents.say, "privacy", "Agree, take it back, object", consents.ConsentRequest),
         Route(

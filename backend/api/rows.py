@@ -15,10 +15,15 @@ Handler = Callable[[Call[Any]], Awaitable[BaseModel | web.StreamResponse]]
 
 
 def get(
-    path: str, handler: Handler, access: Access, summary: str, reply: type[BaseModel] | None, query: type[Query] = Query
+    path: str,
+    handler: Handler,
+    access: Access,
+    summary: str,
+    reply: type[BaseModel] | None,
+    query: type[Query] = Query,
+    problems: tuple[int, ...] = (),
 ) -> Route[Any]:
     """A GET; `reply` None: something else than JSON."""
-    problems = (404,) if query is not Query else ()
     return Route(
         method="GET",
         path=path,
@@ -27,7 +32,7 @@ def get(
         summary=summary,
         query=query,
         reply=reply,
-        problems=problems,
+        problems=(*problems, 404) if query is not Query else problems,
     )
 
 

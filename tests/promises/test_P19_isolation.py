@@ -21,7 +21,19 @@ from backend.api.registering import UNHURRIED_S
 from backend.api.route import Query, Route
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Service, running
-from tests.promises.walker import NOBODYS, TABLE, Tenant, ask, everything_of, hear, named, statements, tenant, who
+from tests.promises.walker import (
+    NOBODYS,
+    TABLE,
+    Tenant,
+    ask,
+    everything_of,
+    hear,
+    named,
+    newcomer,
+    statements,
+    tenant,
+    who,
+)
 
 OF_STAFF = {
     "POST /v1/staff/grants": "it is how staff name an account; each grant is in the account's audit log",
@@ -60,7 +72,7 @@ async def walk(service: Service, route: Route[Any], names: list[dict[str, str]],
     """One route with each set of names, each time as a new account: what the first call did changes nothing."""
     heard = []
     for each in names:
-        us = await tenant(service, next(numbers))
+        us = await newcomer(service, next(numbers))
         heard.append(await hear(service, route, who(route, us, staff), each))
     theirs, nobodys = heard
     if f"{route.method} {route.path}" in UNHURRIED:
@@ -89,7 +101,7 @@ async def test_nothing_of_anothers_is_in_any_answer_nor_changed_by_it(service: S
     _, staff = await service.staff("boss@itsminer.example")
     before = await everything_of(service, theirs)
     for name, route in TABLE.items():
-        us = await tenant(service, next(numbers))
+        us = await newcomer(service, next(numbers))
         token = who(route, us, staff)
         if token == staff:
             continue  # who oversees the service sees its accounts' ids

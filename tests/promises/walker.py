@@ -180,6 +180,12 @@ async def tenant(service: Service, number: int) -> Tenant:
     return Tenant(customer, names)
 
 
+async def newcomer(service: Service, number: int) -> Tenant:
+    """A new account with a site, an owner, an agent, and nothing else yet."""
+    customer = await service.customer(f"newcomer{number}")
+    return Tenant(customer, {"account": customer.account, "site": customer.site, "member": customer.owner})
+
+
 def named(route: Route[Any]) -> list[str]:
     """The fields of a route that name a thing. Raises `LookupError` for a field that the walker does not know."""
     fields = [name for model in (route.query, route.body) if model is not None for name in model.model_fields]
@@ -195,7 +201,9 @@ def named(route: Route[Any]) -> list[str]:
 def filled(service: Service, model: type[Any] | None, names: Mapping[str, str]) -> dict[str, Any]:
     """What to send: each field of a model that has a name or a value here."""
     now = service.now()
-    one = reading(1, now).model_dump(mode="json", exclude_none=True) | {"machine": names["machine"]}
+    one = reading(1, now).model_dump(mode="json", exclude_none=True) | {
+        "machine": names.get("machine", NOBODYS["machine"])
+    }
     made = {"id": str(uuid4()), "sent_at": now.isoformat(), "created_at": now.isoformat(), "readings": [one]}
     sent: dict[str, Any] = {}
     for name in model.model_fields if model is not None else ():
