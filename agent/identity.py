@@ -46,6 +46,7 @@ def canonical_name(text: str) -> str:
     return canonical_mac(text) or canonical_address(text) or re.sub(r"\s", "", text).rstrip(".").upper()
 
 
+@lru_cache(maxsize=32_768)
 def identity(facts: Facts) -> str:
     """What a machine's pseudonym hangs on: a new address or firmware does not make a new machine.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
+_WRITTEN_AS: Final = (int, float, str)
 _MOST: Final = 2**53
 """No count that a machine means is larger; absurd ones only cost memory."""
 _COLDEST_C: Final = -60.0
@@ -24,19 +25,13 @@ def number(value: object) -> float | None:
     """A finite float of a number or of text that is one; truth values are none."""
     if type(value) is float:  # nearly all are
         return value if math.isfinite(value) else None
-    if value is None:
-        return None
-    if isinstance(value, str):
-        try:
-            value = float(value.strip())
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value is None or isinstance(value, bool) or not isinstance(value, _WRITTEN_AS):
         return None
     try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:  # an int beyond any float
+        found = float(value)
+    except (ValueError, OverflowError):  # an int beyond any float
         return None
+    return found if math.isfinite(found) else None
 
 
 def positive(value: object) -> float | None:
@@ -87,7 +82,8 @@ def ths(rate: object, hashes_per_unit: object) -> float | None:
     found, unit = number(rate), positive(hashes_per_unit)
     if found is None or unit is None or found < 0:
         return None
-    return number(found * unit / 1e12)
+    rate_ths = found * unit / 1e12
+    return rate_ths if math.isfinite(rate_ths) else None
 
 
 def volts(value: object) -> float | None:

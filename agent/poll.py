@@ -17,8 +17,7 @@ import asyncio
 import hashlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -31,11 +30,11 @@ from agent.drivers import kept
 from agent.drivers.protocol import Miner
 from agent.errors import AgentError
 from agent.identity import canonical_mac
+from agent.places import KNOCKS, NoPlace, Places, place
 from agent.probe import speaks
 from agent.reading import Facts, Live, RawReading
 
 _KNOCK_S: Final = 2.0
-_KNOCKS: Final = 256
 _KNOCK_CONNECTIONS: Final = 3
 _READ_CONNECTIONS: Final = 10
 """asic-rs uses up to 8 for one Antminer, our own read one, a login one."""
@@ -159,7 +158,7 @@ class Poller:
     async def run(self) -> None:
         """Ask until cancelled. Raises what `sink` raises."""
         concurrency = self._affordable()
-        places = _Places(concurrency)
+        places = Places(concurrency)
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tidy(), name="tidy")
@@ -173,7 +172,7 @@ class Poller:
 
     def _affordable(self) -> int:
         """How many machines can be read at a time with the files that the system allows us."""
-        overhead = _KNOCKS * _KNOCK_CONNECTIONS + _OTHER_FILES
+        overhead = KNOCKS * _KNOCK_CONNECTIONS + _OTHER_FILES
         allowed = descriptors.allow(self._concurrency * _READ_CONNECTIONS + overhead + _KEPT_CONNECTIONS)
         affordable = max(1, min(self._concurrency, (allowed - overhead) // _READ_CONNECTIONS))
         if affordable < self._concurrency:
@@ -208,7 +207,7 @@ class Poller:
         at_s = asyncio.get_running_loop().time() + wait_s
         heapq.heappush(self._turns, (at_s, next(self._numbers), entry))
 
-    def _begin(self, entry: _Entry, places: _Places, group: asyncio.TaskGroup) -> None:
+    def _begin(self, entry: _Entry, places: Places, group: asyncio.TaskGroup) -> None:
         grid_s = self._grid_s(entry)
         self._schedule(entry, grid_s + self._interval_s + entry.phase_s)
         if entry.is_busy:
@@ -217,11 +216,11 @@ class Poller:
         entry.is_busy = True
         group.create_task(self._turn(entry, datetime.fromtimestamp(grid_s, UTC), places), name="poll")
 
-    async def _turn(self, entry: _Entry, time: datetime, places: _Places) -> None:
+    async def _turn(self, entry: _Entry, time: datetime, places: Places) -> None:
         ends_s = asyncio.get_running_loop().time() + _TURN_SHARE * self._interval_s
         try:
             live, read_ms = await self._look(entry, places, ends_s)
-        except _NoPlace:
+        except NoPlace:
             self.counts.late += 1
             return
         finally:
@@ -232,17 +231,17 @@ class Poller:
         self.counts.failures += live is None
         self._sink(RawReading(time=time, facts=entry.miner.facts, live=live, read_ms=read_ms))
 
-    async def _look(self, entry: _Entry, places: _Places, ends_s: float) -> tuple[Live | None, float | None]:
+    async def _look(self, entry: _Entry, places: Places, ends_s: float) -> tuple[Live | None, float | None]:
         """Read a machine in the place that it belongs to; None and None when it does not answer."""
         if entry.failures or places.usual.locked():
-            async with _place(places.knocks, ends_s - self._needs_s):
+            async with place(places.knocks, ends_s - self._needs_s):
                 answers = await speaks(entry.miner.facts.address, self._knock_s)
             if not answers:
                 self._failed(entry, "no answer")
                 entry.not_before_s = 0.0  # as soon as it speaks again it is read
                 return None, None
         if not entry.failures:
-            async with _place(places.usual, ends_s - self._needs_s):
+            async with place(places.usual, ends_s - self._needs_s):
                 return await self._read(entry, ends_s)
         if places.doubtful.locked() or asyncio.get_running_loop().time() < entry.not_before_s:
             entry.failures += 1
@@ -267,8 +266,8 @@ class Poller:
             await self._answered(entry, ends_s)
             return live, read_ms
         if loop.time() - began_s > self._knock_s:
-            backoff_s = min(_BACKOFF_MAX_S, self._interval_s * 2 ** min(entry.failures - 1, 16))
-            entry.not_before_s = loop.time() + backoff_s * (0.8 + 0.2 * entry.phase_s / self._interval_s)
+            share = entry.phase_s / self._interval_s
+            entry.not_before_s = loop.time() + backoff_s(entry.failures, self._interval_s, share)
         return None, None
 
     def _failed(self, entry: _Entry, reason: str) -> None:
@@ -293,30 +292,10 @@ class Poller:
         entry.refresh_at_s = now_s + _REFRESH_S
 
 
-class _Places:
-    """How many may be at what at a time."""
-
-    def __init__(self, concurrency: int) -> None:
-        self.usual = asyncio.Semaphore(concurrency)
-        self.doubtful = asyncio.Semaphore(max(1, concurrency // 4))
-        self.knocks = asyncio.Semaphore(_KNOCKS)
-
-
-class _NoPlace(Exception):
-    """No place became free within the turn."""
-
-
-@asynccontextmanager
-async def _place(places: asyncio.Semaphore, until_s: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout_at(until_s):
-            await places.acquire()
-    except TimeoutError as error:
-        raise _NoPlace from error
-    try:
-        yield
-    finally:
-        places.release()
+def backoff_s(failures: int, interval_s: float, share: float) -> float:
+    """How long a machine that ate up the deadline so often in a row is not read: up to 5 minutes, and up to a fifth
+    less by its share of the interval, so that those that failed together are not read together."""
+    return min(_BACKOFF_MAX_S, interval_s * 2.0 ** min(failures - 1, 16)) * (0.8 + 0.2 * share)
 
 
 def _share(address: str) -> float:

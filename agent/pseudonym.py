@@ -282,15 +282,18 @@ def _fault_codes(codes: Iterable[str], leaks: frozenset[str]) -> tuple[str, ...]
     return tuple(code for code in dict.fromkeys(codes) if code not in leaks and _FAULT_CODE.fullmatch(code))[:64]
 
 
+_NUMBERS: Final = (int, float)
+
+
 def _number(value: object, low: float, high: float) -> float | None:
     """The value, if it is a number within the contract's bounds, to six decimals."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+    if isinstance(value, _NUMBERS) and not isinstance(value, bool) and low <= value <= high:
         return round(float(value), 6)
     return None  # NaN lies within no bounds
 
 
 def _count(value: object, most: int = 2**53) -> int | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most:
+    if isinstance(value, _NUMBERS) and not isinstance(value, bool) and 0 <= value <= most:
         return int(value)
     return None
 

@@ -160,15 +160,17 @@ class AsicRsMiner:
         live = self._understand(data)
         if asks_mode:
             self._power_mode = live.power_mode
-        live = replace(live, power_mode=self._power_mode)
-        if said_nothing(complete(live, extra)):
+        else:
+            live = replace(live, power_mode=self._power_mode)
+        whole = complete(live, extra)
+        if said_nothing(whole):
             raise MinerUnreachable("no hashrate and no uptime")
         if self._own_tells_faults and extra.fault_codes is None:
-            live = replace(live, fault_codes=self._fault_codes(await self._handle.get_messages()))
+            whole = replace(whole, fault_codes=self._fault_codes(await self._handle.get_messages()))
         if live.is_meant_to_mine is None and extra.is_paused is None:
-            live = replace(live, is_meant_to_mine=await self._handle.get_is_mining())
+            whole = replace(whole, is_meant_to_mine=await self._handle.get_is_mining())
         self._own_tells_faults = extra.fault_codes is not None
-        return complete(live, extra)
+        return whole
 
     async def refresh(self) -> Facts:
         data = await self._handle.get_data(_all_but(_STATIC))

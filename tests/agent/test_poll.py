@@ -1,94 +1,25 @@
-"""Rounds of polls over real time: the grid, the spread, deadlines, machines that go away and come back."""
+"""Rounds of polls over real time: the grid, the spread, the places, machines that are added, moved and removed."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 import structlog
 
 from agent import descriptors, poll
-from agent.drivers.registry import engine
 from agent.errors import BadReply, MinerUnreachable
 from agent.poll import Poller
 from agent.reading import Facts, Live, RawReading
-from agent.simulator.families.kinds import family_machine
-from agent.simulator.farm import Farm
-from agent.simulator.faults import Fault
 from tests import loopback
-from tests.agent.drivers.doors import doors, hang, say
+from tests.agent.drivers.doors import doors, say
+from tests.agent.polled import LIVE, Scripted, Sink, fail, now, polling
 from tests.agent.until import until
-
-LIVE = Live(hashrate_ths=100.0, uptime_s=5)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Scripted:
-    """A miner that does as told: `does` is called at each read."""
-
-    def __init__(self, address: str, does: Callable[[], Live] = lambda: LIVE, *, takes_s: float = 0.0) -> None:
-        self.facts = Facts(address=address, driver="test 1")
-        self.does = does
-        self.takes_s = takes_s
-        self.reads: list[float] = []
-        self.refreshes = 0
-        self.next_facts: Facts | None = None
-
-    async def read(self) -> Live:
-        self.reads.append(time.monotonic())
-        await asyncio.sleep(self.takes_s)
-        return self.does()
-
-    async def refresh(self) -> Facts:
-        self.refreshes += 1
-        self.facts = self.next_facts or self.facts
-        return self.facts
-
-
-class Sink:
-    """Keeps the readings."""
-
-    def __init__(self) -> None:
-        self.readings: list[RawReading] = []
-
-    def __call__(self, reading: RawReading) -> None:
-        self.readings.append(reading)
-
-    def of(self, address: str) -> list[RawReading]:
-        return [reading for reading in self.readings if reading.facts.address == address]
-
-    def answered(self, address: str) -> list[bool]:
-        return [reading.live is not None for reading in self.of(address)]
-
-
-def fail(error: Exception) -> Callable[[], Live]:
-    def does() -> Live:
-        raise error
-
-    return does
-
-
-@asynccontextmanager
-async def polling(sink: Sink, *miners: Scripted, interval_s: float = 0.4, **options: object) -> AsyncIterator[Poller]:
-    poller = Poller(sink, clock=now, interval_s=interval_s, **options)  # type: ignore[arg-type]
-    for miner in miners:
-        poller.add(miner)
-    task = asyncio.create_task(poller.run())
-    try:
-        yield poller
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 async def test_each_interval_gives_one_reading_of_each_machine_on_the_grid() -> None:
@@ -141,59 +72,6 @@ async def test_a_reading_carries_the_facts_the_numbers_and_how_long_it_took() ->
     assert 45 <= reading.read_ms < 400
 
 
-@pytest.mark.parametrize(
-    "does",
-    [fail(MinerUnreachable("no")), fail(BadReply("garbage")), fail(ZeroDivisionError()), fail(TimeoutError())],
-    ids=["unreachable", "bad reply", "a fault in the driver", "a time-out of the driver's own"],
-)
-async def test_a_machine_that_fails_is_unreachable_in_each_interval_and_stops_nobody(does: Callable[[], Live]) -> None:
-    sink, (bad, good) = Sink(), loopback.take(2)
-    async with polling(sink, Scripted(bad, does), Scripted(good)):
-        await until(lambda: len(sink.of(bad)) >= 4 and len(sink.of(good)) >= 4)
-
-    assert set(sink.answered(bad)) == {False}
-    assert set(sink.answered(good)) == {True}
-    times = [reading.time for reading in sink.of(bad)]
-    assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(seconds=0.4)}
-
-
-async def test_a_slow_machine_is_cut_off_at_the_deadline() -> None:
-    sink, (address,) = Sink(), loopback.take()
-    miner = Scripted(address, takes_s=60)
-    async with polling(sink, miner, interval_s=1.0, deadline_s=0.2):
-        await until(lambda: sink.readings)
-
-    (reading, *_) = sink.readings
-    assert reading.live is None
-    assert reading.read_ms is None
-
-
-async def test_a_deadline_longer_than_the_interval_is_cut_to_fit_into_it() -> None:
-    sink, (address,) = Sink(), loopback.take()
-    async with polling(sink, Scripted(address, takes_s=60), interval_s=0.5, deadline_s=10) as poller:
-        await until(lambda: len(sink.readings) >= 3)
-
-    assert poller.counts.late == 0
-    assert poller.counts.failures == 3
-
-
-async def test_slow_machines_delay_nobody() -> None:
-    """As many slow machines as there are places: the quick one is asked in each interval all the same."""
-    sink, (quick, *slow) = Sink(), loopback.take(9)
-    async with polling(
-        sink,
-        Scripted(quick),
-        *(Scripted(one, takes_s=60) for one in slow),
-        interval_s=1.0,
-        deadline_s=0.7,
-        concurrency=8,
-    ):
-        await until(lambda: len(sink.of(quick)) >= 4, 12)
-
-    times = [reading.time for reading in sink.of(quick)]
-    assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(seconds=1)}
-
-
 async def test_machines_are_read_so_many_at_a_time_and_no_more() -> None:
     sink, addresses = Sink(), loopback.take(12)
     inside, most = 0, 0
@@ -214,56 +92,6 @@ async def test_machines_are_read_so_many_at_a_time_and_no_more() -> None:
             await until(lambda: len(sink.readings) >= 8)
 
     assert most <= 3 + 1, "3 places, and 1 for those that failed"
-
-
-async def test_a_machine_that_hangs_is_knocked_at_and_not_read_until_it_speaks() -> None:
-    sink, (address,) = Sink(), loopback.take()
-    miner = Scripted(address, takes_s=60)
-    async with doors(address, port4028=hang) as opened, polling(sink, miner, interval_s=0.8, deadline_s=0.2):
-        await until(lambda: len(sink.readings) >= 3, 12)
-        assert len(miner.reads) == 1
-        assert opened["port4028"].entered >= 2
-        assert b'{"command":"version"}' in opened["port4028"].heard
-    assert set(sink.answered(address)) == {False}
-
-
-async def test_a_machine_is_read_in_the_first_interval_in_which_it_speaks_again() -> None:
-    sink, (address,) = Sink(), loopback.take()
-    miner = Scripted(address, fail(MinerUnreachable("off")))
-    async with polling(sink, miner, interval_s=0.5) as poller:
-        await until(lambda: len(sink.readings) >= 4)
-        assert len(miner.reads) == 1, "nothing listens: knocking is enough"
-        assert poller.down == {address}
-        miner.does = lambda: LIVE
-        async with doors(address, port80=say(b"HTTP/1.0 200 OK\r\n\r\n")):
-            seen = len(sink.readings)
-            await until(lambda: len(sink.readings) >= seen + 2)
-            assert sink.answered(address)[seen + 1]
-            assert poller.down == frozenset()
-
-
-async def test_a_machine_that_answers_and_eats_the_deadline_is_read_less_and_less_often() -> None:
-    sink, (address,) = Sink(), loopback.take()
-    miner = Scripted(address, takes_s=60)
-    async with doors(address, port4028=say(b"{}")), polling(sink, miner, interval_s=0.8, deadline_s=0.4) as poller:
-        await until(lambda: len(sink.readings) >= 5, 20)
-        assert len(miner.reads) < len(sink.readings)
-        assert poller.counts.late == 0
-
-
-async def test_a_machine_that_came_back_tells_its_facts_anew_before_its_reading() -> None:
-    """Another machine may have got its address meanwhile."""
-    sink, (address,) = Sink(), loopback.take()
-    miner = Scripted(address, fail(MinerUnreachable("off")))
-    miner.next_facts = Facts(address=address, driver="test 1", mac="02:00:00:00:00:99")
-    async with doors(address, port4028=say(b"{}")), polling(sink, miner):
-        await until(lambda: sink.readings)
-        miner.does = lambda: LIVE
-        await until(lambda: any(sink.answered(address)))
-
-    assert miner.refreshes == 1
-    first = next(reading for reading in sink.readings if reading.live is not None)
-    assert first.facts.mac == "02:00:00:00:00:99"
 
 
 async def test_facts_are_read_again_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,21 +174,6 @@ async def test_a_machine_that_finds_no_place_in_its_turn_is_late_and_not_unreach
     assert all(reading.live is not None for reading in sink.readings)
 
 
-async def test_a_crowd_of_dead_machines_is_knocked_at_before_a_place_is_taken() -> None:
-    """When a switch goes down, hundreds of machines would each hold a place for the whole deadline."""
-    sink, (quick, *dead) = Sink(), loopback.take(31)
-    miners = [Scripted(one, takes_s=60) for one in dead]
-    async with (
-        doors(quick, port4028=say(b"{}")),
-        polling(sink, Scripted(quick), *miners, interval_s=1.2, deadline_s=0.9, concurrency=2),
-    ):
-        await until(lambda: len({reading.facts.address for reading in sink.readings}) == 31)
-        await until(lambda: len(sink.of(quick)) >= 2)
-
-    assert sum(bool(miner.reads) for miner in miners) <= 8
-    assert set(sink.answered(quick)) == {True}
-
-
 async def test_a_clock_that_is_set_is_followed_within_an_interval() -> None:
     sink, (address,) = Sink(), loopback.take()
     offset = timedelta()
@@ -399,20 +212,6 @@ async def test_a_sink_that_fails_ends_the_polling_loudly() -> None:
             await poller.run()
 
 
-async def test_a_machine_is_logged_by_its_pseudonym_when_it_is_lost_and_when_it_is_back() -> None:
-    sink, (address,) = Sink(), loopback.take()
-    miner = Scripted(address, fail(BadReply("garbage")))
-    with structlog.testing.capture_logs() as logs:
-        async with doors(address, port4028=say(b"{}")), polling(sink, miner, name_of=lambda facts: "mnr-x"):
-            await until(lambda: len(sink.readings) >= 4)
-            miner.does = lambda: LIVE
-            await until(lambda: any(sink.answered(address)))
-
-    events = [(entry["event"], entry.get("machine")) for entry in logs]
-    assert events == [("miner.lost", "mnr-x"), ("miner.back", "mnr-x")]
-    assert address not in repr(logs)
-
-
 async def test_few_descriptors_mean_few_reads_at_a_time_and_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(descriptors, "allow", lambda wanted: 1_100)
     sink = Sink()
@@ -436,38 +235,3 @@ def test_the_limit_of_open_files_is_raised_as_far_as_allowed() -> None:
         assert descriptors.allow(2**40) <= max(hard, 2**40)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-async def test_a_farm_with_bad_machines_is_polled_on_time() -> None:
-    """Real drivers and real sockets: the broken ones are unreachable, the sound ones have a reading each interval."""
-    faults = [None, Fault.NEVER_ANSWERS, None, Fault.GARBAGE, None, Fault.HALF_ANSWER, None, Fault.SLOW_DRIP, None]
-    addresses = loopback.take(len(faults))
-    machines = [family_machine("whatsminer", address, seed=n) for n, address in enumerate(addresses)]
-    async with Farm(machines).listening():
-        driver, sink = engine("asic-rs"), Sink()
-        poller = Poller(sink, clock=now, interval_s=1.5, deadline_s=0.7)
-        for address in addresses:
-            miner = await driver.find(address)
-            assert miner is not None
-            poller.add(miner)
-        for machine, fault in zip(machines, faults, strict=True):
-            if fault is not None:
-                machine.faults.begin(fault)
-        task = asyncio.create_task(poller.run())
-        await until(lambda: min(len(sink.of(address)) for address in addresses) >= 2, 15)
-        for machine in machines:
-            machine.faults.end()
-        seen = len(sink.readings)
-        await until(lambda: all(sink.answered(address)[-1] for address in addresses), 8)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    answers: dict[bool, list[bool]] = defaultdict(list)
-    for reading in sink.readings[:seen]:
-        answers[faults[addresses.index(reading.facts.address)] is None].append(reading.live is not None)
-    assert set(answers[True]) == {True}
-    assert set(answers[False]) == {False}
-    for address in addresses:
-        times = [reading.time for reading in sink.of(address)]
-        assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(seconds=1.5)}
