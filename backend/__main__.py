@@ -15,6 +15,8 @@ COMMANDS = {
     "token": "backend.commands.registry:token",
     "staff": "backend.commands.staff:staff",
     "seal": "backend.commands.staff:seal",
+    "incident": "backend.commands.incident:incident",
+    "cease": "backend.commands.incident:cease",
     "import": "backend.commands.importing:import_",
     "audit": "backend.commands.audit:audit",
     "processor": "backend.commands.privacy:processor",

@@ -40,7 +40,7 @@ from backend.notify.protocol import NotConfigured, Notifier
 from backend.notify.routing import Channel
 from backend.notify.sms import Sms
 from backend.operator_socket import answering
-from backend.privacy import erasing, keeping, processors
+from backend.privacy import ceasing, erasing, keeping, processors
 from backend.privacy.duties import Duties
 from backend.privacy.letters import Post
 from backend.privacy.processors import Registered
@@ -127,6 +127,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
                 tasks.create_task(every(SWEEP_S, "retention", alone("retention", sweeper.do)), name="retention"),
                 tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
                 tasks.create_task(every(DUTIES_S, "exports", lambda: services.exports.do(now=clock())), name="exports"),
+                tasks.create_task(every(DUTIES_S, "ceasing", lambda: _cease(services, clock())), name="ceasing"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
             await _answer(serving, listening, url, settings, stop)
@@ -174,6 +175,10 @@ def _alone(
 
 async def _retention(services: Services, account: str) -> RetentionReply:
     return reply(await keeping.report(services.database, services.store, AccountId(account)))
+
+
+async def _cease(services: Services, now: datetime) -> None:
+    await ceasing.go_on(services.database, services.store, erased_file=services.settings.erased_file, now=now)
 
 
 async def _tidy(services: Services, now: datetime) -> None:

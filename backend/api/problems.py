@@ -18,6 +18,7 @@ TITLES: Final = {
     405: "This cannot be done here",
     408: "The request took too long to arrive",
     409: "There is one already",
+    410: "The service ends",
     413: "The request is too large",
     415: "The encoding or type is not supported",
     422: "The request cannot be accepted",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import corrections, exports, requests, restrictions
-from backend.api.route import HTML, Route
+from backend.api import announcements, corrections, exports, requests, restrictions
+from backend.api.route import HTML, Query, Route
 from backend.api.rows import get, post
 
 
 def rights_routes() -> tuple[Route[Any], ...]:
     """The rows."""
-    return (*_requests(), *_restriction(), *_export(), *_correction())
+    return (*_requests(), *_restriction(), *_export(), *_correction(), *_told())
 
 
 def _requests() -> tuple[Route[Any], ...]:
@@ -133,5 +133,28 @@ def _correction() -> tuple[Route[Any], ...]:
             "support",
             "Correct for a request",
             corrections.StaffCorrectRequest,
+        ),
+    )
+
+
+def _told() -> tuple[Route[Any], ...]:
+    return (
+        get("/v1/announcements", announcements.listed, "public", "Announcements", announcements.AnnouncementsReply),
+        Route(
+            method="GET",
+            path="/announcements",
+            handler=announcements.page,
+            access="public",
+            summary="Announcements, to read",
+            query=Query,
+            media_type=HTML,
+        ),
+        get("/v1/cessation", announcements.cessation, "public", "Whether it ends", announcements.CessationReply),
+        get(
+            "/v1/staff/incidents",
+            announcements.incidents_listed,
+            "oversee",
+            "Incidents, and who was told",
+            announcements.IncidentsReply,
         ),
     )

@@ -100,4 +100,5 @@ class Route(Generic[Q]):
     reply: type[BaseModel] | None = None
     status: int = 200
     media_type: str = JSON
+    collects: bool = False  # data comes in by it: not when the service ends
     problems: tuple[int, ...] = ()  # statuses beyond those that follow from `access` and `query`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from agent.wire import Batch
@@ -16,6 +17,11 @@ from backend.api.route import Query, Route
 from backend.api.sharing_routes import sharing_routes
 from backend.config import Accounts, Limits
 
+COLLECTING: Final = frozenset({
+    "/v1/batches", "/v1/enroll", "/v1/register", "/v1/invitations", "/v1/invitations/accept", "/v1/support",
+    "/v1/feedback",
+})  # fmt: skip
+"""By what data comes in: closed when the service ends."""
 _ACCOUNTS: Final = Accounts()
 
 
@@ -114,4 +120,9 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
         ),
     )
     table = (*table, *account_routes(accounts), *privacy_routes(), *rights_routes(), *sharing_routes())
+    table = tuple(_collecting(route) if route.path in COLLECTING else route for route in table)
     return (*table, described_by(table))
+
+
+def _collecting(route: Route[Any]) -> Route[Any]:
+    return replace(route, collects=True, problems=(*route.problems, 410))

@@ -22,6 +22,7 @@ from backend.api.problems import Problem
 from backend.api.route import Call, Query, Route
 from backend.api.services import Services
 from backend.api.visits import Visits
+from backend.privacy import ceasing
 from backend.registry.errors import Forbidden, Invalid, Missing, RegistryError, Taken
 from backend.store.errors import Refused, StoreUnavailable
 
@@ -88,6 +89,8 @@ def _checked(route: Route[Any], services: Services, visits: Visits) -> Handler:
         bearer = await admit(request, route, services, now=now)
         query = _query(route.query, request.query)
         call = Call(request=request, services=services, query=query, bearer=bearer, now=now)
+        if route.collects:
+            await _refuse_when_ending(services)
         async with watching.watched(call, route), visits.visited(call, route):
             reply = await route.handler(call)
         if isinstance(reply, BaseModel):
@@ -97,6 +100,12 @@ def _checked(route: Route[Any], services: Services, visits: Visits) -> Handler:
         return reply
 
     return handle
+
+
+async def _refuse_when_ending(services: Services) -> None:
+    async with services.database.read() as session:
+        if await ceasing.state(session) is not None:
+            raise Problem(410, "the service ends: nothing is taken any more, see /announcements", kind="ceased")
 
 
 def _query(model: type[Query], sent: MultiMapping[str]) -> Query:

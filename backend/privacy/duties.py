@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from backend.config import BackendSettings
-from backend.privacy import digests, requests
+from backend.privacy import digests, incidents, requests
 from backend.privacy.letters import Post
 from backend.registry.database import Database
 
@@ -24,4 +24,5 @@ class Duties:
             await digests.anchor(session, self._settings.anchor_file, now=now)
             await digests.digest(session, timedelta(days=self._settings.privacy.digest_days), now=now)
             await requests.remind(session, now=now)
+            await incidents.watch(session, now=now)
         await self._post.deliver(now=now)

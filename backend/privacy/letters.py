@@ -27,6 +27,7 @@ from backend.registry.tables import Member, Staff
 log = structlog.get_logger()
 
 _DEADLINE_S: Final = 30.0
+_AT_ONCE: Final = 8
 _PAUSES: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240, 720, 1440))
 
 
@@ -93,8 +94,10 @@ class Post:
                 Letter.channel.in_([channel.value for channel in self._notifiers]),
             )
             due = (await session.scalars(query.order_by(Letter.due_at, Letter.id))).all()
-        for letter in due:
-            await self._deliver(letter, now)
+        for start in range(0, len(due), _AT_ONCE):
+            async with asyncio.TaskGroup() as sending:
+                for letter in due[start : start + _AT_ONCE]:
+                    sending.create_task(self._deliver(letter, now), name=f"letter {letter}")
 
     async def _deliver(self, letter_id: str, now: datetime) -> None:
         async with self._database.begin() as session:

@@ -8,8 +8,6 @@ from tests.promises.deployed import Service
 
 WAITING = {
     "P09": ("GET", "/v1/declared", "issue 6: declared machines are not compared with discovered ones yet"),
-    "P17": ("GET", "/v1/staff/incidents", "issue 6: incidents are not recorded yet"),
-    "P33": ("GET", "/v1/cessation", "issue 6: the service cannot be ended by one command yet"),
 }
 
 
