@@ -35,6 +35,12 @@ def test_the_lock_file_has_versions_and_hashes_and_no_host() -> None:
     assert sum("--hash=sha256:" in line for line in lines) >= len(pins)
 
 
+def test_the_files_that_the_security_page_rests_on_are_there() -> None:
+    named = set(re.findall(r"`((?:tests|backend|agent|deploy)/[\w./]+)`", (ROOT / "SECURITY.md").read_text()))
+    assert len(named) > 40
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
 def test_the_generated_docs_are_what_the_code_says() -> None:
     checked = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.registry.database import Database
 from backend.registry.sealing import Keys, KeySource, Sealed, keys_in, write_keys
-from backend.registry.tables import Base, Login, Member, Staff, Throttle
+from backend.registry.tables import Base, Login, Throttle
 
 
 async def rotate(url: str, file: Path) -> tuple[int, int]:
@@ -36,9 +36,8 @@ async def _reseal(session: AsyncSession) -> int:
     """Each sealed column of each table: what is read with any key is written with the newest."""
     rows = 0
     for table in Base.metadata.sorted_tables:
-        sealed = [column for column in table.columns if isinstance(column.type, Sealed)]
-        if sealed:
-            rows += await _reseal_table(session, table, [column.name for column in sealed])
+        if names := _sealed(table):
+            rows += await _reseal_table(session, table, names)
     return rows
 
 
@@ -52,10 +51,23 @@ async def _reseal_table(session: AsyncSession, table: Table, names: list[str]) -
 
 
 async def _index(session: AsyncSession, keys: Keys) -> None:
-    """What contacts are looked up by, under the new key."""
-    for person in (*await session.scalars(select(Member)), *await session.scalars(select(Staff))):
-        if isinstance(person, Staff) and person.ended_at is not None:
-            continue  # looked up by nobody
-        person.email_index = keys.index(person.email)
-        owner = Login.member_id if isinstance(person, Member) else Login.staff_id
-        await session.execute(update(Login).where(owner == person.id).values(email_index=person.email_index))
+    """What contacts are looked up by, under the new key: each `<name>_index` beside a sealed `<name>`."""
+    for table in Base.metadata.sorted_tables:
+        for name in _sealed(table):
+            if f"{name}_index" in table.c:
+                await _index_column(session, keys, table, name)
+
+
+async def _index_column(session: AsyncSession, keys: Keys, table: Table, name: str) -> None:
+    """What is no index of its contact stays: of staff who left, it is their id."""
+    index = table.c[f"{name}_index"]
+    for row, contact, old in (await session.execute(select(table.c.id, table.c[name], index))).all():
+        if contact is not None and old in keys.indexes(contact):
+            new = keys.index(contact)
+            await session.execute(update(table).where(table.c.id == row).values({index.name: new}))
+            if name == "email":
+                await session.execute(update(Login).where(Login.email_index == old).values(email_index=new))
+
+
+def _sealed(table: Table) -> list[str]:
+    return [column.name for column in table.columns if isinstance(column.type, Sealed)]

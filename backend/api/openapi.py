@@ -96,7 +96,8 @@ def _security(right: Right) -> list[dict[str, list[str]]]:
 def _statuses(route: Route[Any]) -> list[int]:
     """What can go wrong: by its access, by its query, and what the route says itself."""
     of_access = {401, 403} if route.access != "public" else set()
-    return sorted({400, *of_access, *route.problems, 500})
+    of_writes = {429} if route.method == "POST" else set()
+    return sorted({400, *of_access, *of_writes, *route.problems, 500})
 
 
 def _problem(status: int, schemas: dict[type, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from math import ceil
 from typing import Any, Final
 from uuid import uuid4
@@ -19,6 +20,7 @@ from backend.api import bodies, watching
 from backend.api.authentication import admit
 from backend.api.meters import Meters
 from backend.api.problems import Problem
+from backend.api.rates import Rate
 from backend.api.route import Call, Query, Route
 from backend.api.services import Services
 from backend.api.visits import Visits
@@ -45,15 +47,16 @@ _DETAILS: Final = {
     405: "this address does not know that method",
     413: f"the body is larger than {bodies.SMALL} bytes",
 }
+_WRITES_PER_MIN: Final = 600  # of one account's people and programs; agents have limits of their own
 _OTHER: Final = "other"  # the route of requests that match none: their paths would fill the meters
 
 
 def application(services: Services, routes: Sequence[Route[Any]]) -> web.Application:
     """An application that serves the routes."""
     app = web.Application(middlewares=[_guard(services.meters)], client_max_size=bodies.SMALL)
-    visits = Visits()
+    visits, writes = Visits(), Rate(_WRITES_PER_MIN, timedelta(minutes=1))
     for route in routes:
-        handler = _checked(route, services, visits)
+        handler = _checked(route, services, visits, writes)
         app.router.add_route(route.method, route.path, handler)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, handler)
@@ -81,12 +84,16 @@ def _protocol_log() -> logging.Logger:
     return protocol_log
 
 
-def _checked(route: Route[Any], services: Services, visits: Visits) -> Handler:
+def _checked(route: Route[Any], services: Services, visits: Visits, writes: Rate) -> Handler:
     """Admit, parse the query, call, turn a model into an answer."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         now = services.clock()
         bearer = await admit(request, route, services, now=now)
+        if bearer is not None and bearer.site is None and route.method == "POST":
+            wait_s = writes.wait_s(bearer.account or bearer.token, now)
+            if wait_s > 0:
+                raise Problem(429, "too many changes at once: wait a little", retry_after_s=ceil(wait_s))
         query = _query(route.query, request.query)
         call = Call(request=request, services=services, query=query, bearer=bearer, now=now)
         if route.collects:

@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from backend.accounts import totp
 from backend.config import Accounts
 from tests.promises.service import PASSWORD, Person, Service, service
@@ -124,3 +126,22 @@ async def test_a_forgotten_password_is_set_by_mail_once_and_ends_all_sessions(he
     assert (await here.get("/v1/me", owner.token)).status == 401
     assert await try_login(here, owner.email, PASSWORD) == 401
     assert await try_login(here, owner.email, "another horse battery") == 201
+
+
+async def test_no_secret_of_a_log_in_is_in_a_log_or_in_an_address(
+    here: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owner = await here.register("a@farm.example")
+    await here.second_factor(owner)
+    await here.post("/v1/login", {"email": owner.email, "password": "a wrong one indeed"})
+    await here.post("/v1/password/forgot", {"email": owner.email})
+    link = await here.token_by_mail(owner.email, "password")
+    await here.post("/v1/password/reset", {"token": link + "x", "password": "another horse battery"})
+    await here.get("/v1/me", owner.token + "x")
+    secret = (await here.post("/v1/tokens", {"label": "t"}, owner.token)).json["secret"]
+    logged = capsys.readouterr()
+    told = logged.out + logged.err
+    assert "backend.listening" in told
+    for hidden in (owner.email, owner.phone, PASSWORD, "a wrong one", owner.token, owner.totp, link, secret, "horse"):
+        assert hidden is not None
+        assert hidden not in told

@@ -20,6 +20,7 @@ from backend.api.route import Call, Query, Route
 from backend.api.routes import routes
 from backend.api.server import application, runner
 from backend.config import Limits
+from backend.registry import tokens
 from backend.registry.errors import Taken
 from tests.backend.api.conftest import Served
 
@@ -70,6 +71,13 @@ async def test_good_answers_carry_the_same_headers(served: Served) -> None:
         answer = await served.get(path)
         assert answer.status == 200
         assert headers_of(answer) == EXPECTED_HEADERS
+
+
+async def test_nobody_elses_page_may_read_an_answer(served: Served) -> None:
+    for method in ("GET", "OPTIONS"):
+        origin = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
+        answer = await served.ask(method, "/v1/sites", served.ours.read, headers=origin)
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
 async def test_head_is_get_without_the_body(served: Served) -> None:
@@ -239,3 +247,17 @@ async def test_what_is_no_http_is_refused_without_a_word_of_who_sent_it(
     assert "127.0.0.1" not in caplog.text
     assert "sentinel" not in caplog.text
     assert (await served.get("/healthz")).status == 200
+
+
+async def test_one_accounts_changes_are_limited_and_anothers_are_not(served: Served) -> None:
+    async with served.services.database.begin() as session:
+        manage = [
+            (await tokens.issue(session, farm.account, kind="manage", label="m", now=served.now))[1]
+            for farm in (served.ours, served.theirs)
+        ]
+    answers = [
+        (await served.ask("POST", "/v1/sites/revoke", manage[0], json={"site": "sit_none"})).status for _ in range(601)
+    ]
+    assert set(answers[:600]) == {404}
+    assert answers[600] == 429
+    assert (await served.ask("POST", "/v1/sites/revoke", manage[1], json={"site": "sit_none"})).status == 404

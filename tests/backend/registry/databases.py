@@ -24,13 +24,17 @@ _server: str | None = None
 
 def new(kind: str, folder: Path) -> Database:
     """An empty database of this kind; skips where there is no such server."""
-    keys = KeySource(lambda: KEYS)
+    return Database(url(kind, folder), keys=KeySource(lambda: KEYS))
+
+
+def url(kind: str, folder: Path) -> str:
+    """Of an empty database of this kind; skips where there is no such server."""
     if kind == "sqlite":
-        return Database(f"sqlite:///{folder / 'registry.db'}", keys=keys)
+        return f"sqlite:///{folder / 'registry.db'}"
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server(), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
-    return Database(server().rpartition("/")[0] + f"/{name}", keys=keys)
+    return server().rpartition("/")[0] + f"/{name}"
 
 
 def server() -> str:
