@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from agent import enrolment, logs, status, transit
+from agent import durable, enrolment, logs, status, transit
 from agent.aggregate import Aggregator
 from agent.batcher import Batcher
 from agent.config import AgentSettings
@@ -76,6 +76,7 @@ async def run(
         settings.poll.engine, credentials=settings.credentials, vendor_passwords=settings.poll.vendor_passwords
     )
     with Spool(state.spool, int(settings.spool.max_mb * 1_000_000)) as spool:
+        durable.sweep(state.folder)
         async with transit.session(enrolled.url, settings.backend.ca_file) as client:
             desk = Desk(clock)
             privacy = Privacy(settings.privacy.mode, state.totals_only)

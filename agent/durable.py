@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
+from typing import Final
 
 from agent.errors import DiskTrouble
+
+_DRAFT: Final = re.compile(r".+\.[0-9a-f]{8}\.tmp")
 
 
 def write(path: Path, data: bytes, mode: int = 0o600, *, synced: bool = True) -> None:
@@ -53,6 +57,16 @@ def remove(path: Path) -> None:
         return
     except OSError as error:
         raise trouble(error, path) from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove the drafts of processes that were killed; some hold keys. Raises `DiskTrouble`.
+
+    For when nobody else writes here: a draft that is still being written goes as well, and its writer says so.
+    """
+    for path in folder.glob("*.tmp"):
+        if _DRAFT.fullmatch(path.name):
+            remove(path)
 
 
 def private_folder(path: Path) -> Path:

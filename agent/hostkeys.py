@@ -103,6 +103,13 @@ class HostKeys:
         self._save(pins)
         return True
 
+    def forget_address(self, address: str) -> None:
+        """Keep nothing of an address, whichever ports it was met at."""
+        pins = self._load()
+        kept = {door: pin for door, pin in pins.items() if door.address != address}
+        if kept != pins:
+            self._save(kept)
+
     def _load(self) -> dict[Door, Pin]:
         try:
             mode = stat.S_IMODE(self._path.stat().st_mode)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agent import known, vault
+from agent import durable, known, vault
 from agent.enrolment import State
 from agent.errors import Misconfigured
 from agent.identity import identity
@@ -47,6 +47,7 @@ def rotate(state: State, now: datetime, *, keeps_old: bool) -> Keyring:
     Raises `Misconfigured` while an agent runs or when a file cannot be read, `DiskTrouble` when nothing was changed.
     """
     with alone(state.spool):
+        durable.sweep(state.folder)
         before, after = Keyring.load(state.key), Keyring.throwaway()
         names, machines, archive = vault.sealed(state.vault), known.sealed(state.machines), _sealed(state.old_keys)
         files = (names, machines, archive)

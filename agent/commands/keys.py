@@ -14,7 +14,7 @@ from agent import disclosures, durable, vault
 from agent.commands.options import Complaint, complaining, config_option, pseudonym_of, state_of, state_option
 from agent.enrolment import State
 from agent.errors import Misconfigured
-from agent.hostkeys import FILE, Door, HostKeys
+from agent.hostkeys import FILE, HostKeys
 from agent.known import KnownMachines
 from agent.lock import alone
 from agent.pseudonym import Keyring
@@ -67,7 +67,7 @@ def forget(pseudonym: str, config: Path | None, state: Path | None) -> None:
     pseudonym = pseudonym_of(pseudonym)
     with complaining():
         place = state_of(config, state)
-        entry = _forget(place, pseudonym)
+        entry = forgotten(place, pseudonym)
         disclosures.note(place.disclosures, _now(), "forget", pseudonym=pseudonym)
     click.echo(f"{pseudonym} is forgotten." if entry else f"{pseudonym} was not known here, and will not be.")
 
@@ -94,14 +94,18 @@ def export_labels(file: Path, form: str, config: Path | None, state: Path | None
     click.echo(f"{len(rows)} labels are in {file}.")
 
 
-def _forget(place: State, pseudonym: str) -> Entry | None:
-    """From every file that could tell, whichever key made the pseudonym."""
+def forgotten(place: State, pseudonym: str) -> Entry | None:
+    """Take a pseudonym out of every file that could tell, whichever key made it; what stood behind it.
+
+    Killed anywhere, it can be done again. Raises `Misconfigured` while an agent runs, and `DiskTrouble`.
+    """
     with alone(place.spool):
+        durable.sweep(place.folder)
         keyring = Keyring.load(place.key)
         entry = vault.read(place.vault, keyring).get(pseudonym)
         if isinstance(entry, MachineName):
             KnownMachines.forget(place.machines, keyring, entry.address)
-            HostKeys(place.folder / FILE).forget(Door(entry.address, 22))
+            HostKeys(place.folder / FILE).forget_address(entry.address)
         vault.forget(place.vault, keyring, pseudonym)  # last: who is killed before it finds the address again
         return entry
 
