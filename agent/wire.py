@@ -284,12 +284,12 @@ def decode(data: bytes) -> Batch:
     Raises `UnknownContract` when it says another version and `ContractError` when it is not a batch.
     """
     try:
-        version = _version(data)
-        if version != CONTRACT:
-            raise UnknownContract(f"contract version {version} is not known here; this side speaks {CONTRACT}")
-        return Batch.model_validate_json(data)
+        batch = Batch.model_validate_json(data)
     except ValidationError as error:
+        _check_version(_version(data))  # a batch from the future gets the error that says so
         raise ContractError(describe(error)) from error
+    _check_version(batch.contract)
+    return batch
 
 
 def describe(error: ValidationError, most: int = 5) -> str:
@@ -306,8 +306,16 @@ class _Version(BaseModel):
 
 
 def _version(data: bytes) -> int:
-    """Only the version, so that a batch from the future gets the error that says so."""
-    return _Version.model_validate_json(data).contract
+    """Only the version; ours where it cannot be told."""
+    try:
+        return _Version.model_validate_json(data).contract
+    except ValidationError:
+        return CONTRACT
+
+
+def _check_version(version: int) -> None:
+    if version != CONTRACT:
+        raise UnknownContract(f"contract version {version} is not known here; this side speaks {CONTRACT}")
 
 
 def schema() -> str:

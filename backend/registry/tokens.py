@@ -21,7 +21,7 @@ from backend.accounts.secret import Secret
 from backend.ids import AccountId, MemberId, SiteId
 from backend.registry.errors import Invalid, Missing
 from backend.registry.names import name as checked
-from backend.registry.tables import Member, Token
+from backend.registry.tables import Account, Member, Token
 
 Kind = Literal["agent", "share", "read", "operate", "manage"]
 """An agent's, a recipient's of a share, or what a program may (`backend.accounts.rights`)."""
@@ -45,6 +45,7 @@ class Bearer:
     staff: str | None = None
     login: str | None = None
     lacks_second_factor: bool = False  # it is required, and this session has none
+    region: str | None = None  # that an agent's account keeps its readings in
 
 
 async def issue(
@@ -80,20 +81,31 @@ async def bearer(session: AsyncSession, presented: str, *, now: datetime) -> Bea
     """Whose valid token this is; None for an unknown, revoked or expired one."""
     if not presented.startswith(PREFIX):
         return None
-    query = select(Token).where(
-        Token.token_hash == secrets.hashed(presented),
-        Token.revoked_at.is_(None),
-        or_(Token.expires_at.is_(None), Token.expires_at > now),
+    query = (
+        select(Token, Account.region)
+        .join(Account, Account.id == Token.account_id)
+        .where(
+            Token.token_hash == secrets.hashed(presented),
+            Token.revoked_at.is_(None),
+            or_(Token.expires_at.is_(None), Token.expires_at > now),
+        )
     )
-    token = await session.scalar(query)
-    if token is None:
+    found = (await session.execute(query)).one_or_none()
+    if found is None:
         return None
+    token, region = found
     if token.member_id is not None:
         role = await session.scalar(select(Member.role).where(Member.id == token.member_id))
         if role not in roles_for(token.kind):
             return None
     site = None if token.site_id is None else SiteId(token.site_id)
-    return Bearer(token=token.id, account=AccountId(token.account_id), kind=token.kind, site=site)
+    return Bearer(
+        token=token.id,
+        account=AccountId(token.account_id),
+        kind=token.kind,
+        site=site,
+        region=None if site is None else region,
+    )
 
 
 async def listed(session: AsyncSession, account: AccountId) -> Sequence[Token]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,13 +18,17 @@ from pydantic import TypeAdapter
 from agent.wire import Batch, Pool, Reading
 from backend.store.metrics import BOARD_DECIMALS, METRICS, Metric
 
-Kind = Literal["readings", "boards", "rollup_5m", "rollup_1h"]
+Kind = Literal["readings", "boards", "rollup_1h"]
 """The tables of an account that are sealed day by day."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _FROM_STATE: Final = {name for name in METRICS if name.startswith("is_") and name != "is_meant_to_mine"}
 _STORED: Final = {name: metric for name, metric in METRICS.items() if name not in _FROM_STATE}
 _WORDS: Final = ("make", "model", "firmware", "driver", "power_mode")
+_PLAIN: Final = (*(name for name in _STORED if name in Reading.model_fields), *_WORDS)
+_OF_PLAIN: Final = attrgetter(*_PLAIN)
+"""What stands in a reading as it is stored, all of it in one go: that takes a third of one after the other."""
+_OF_BOARD: Final = attrgetter(*BOARD_DECIMALS)
 _POOLS: Final = TypeAdapter(tuple[Pool, ...])
 
 
@@ -33,27 +38,22 @@ def _sql_type(metric: Metric) -> str:
     return "INTEGER" if metric.high * 10**metric.decimals < 2**31 else "BIGINT"
 
 
-Rollup = Literal["rollup_5m", "rollup_1h"]
-PARTS: Final[dict[Rollup, dict[str, tuple[str, ...]]]] = {
-    "rollup_1h": {
-        name: ("n", "sum") if metric.type == "flag" else ("n", "sum", "min", "max") for name, metric in METRICS.items()
-    },
-    # Five minutes are few polls: all of it would take a third of the readings' own space. What is asked of many
-    # machines at once is kept, what is asked of one is read from its readings.
-    "rollup_5m": {
-        **dict.fromkeys(("hashrate_ths", "expected_ths", "power_w", "inlet_temp_c"), ("n", "sum")),
-        "chip_temp_c": ("n", "sum", "max"),
-        **{name: ("n", "sum") for name, metric in METRICS.items() if metric.type == "flag"},
-    },
-}
-"""What a rollup keeps of each metric, as columns `<metric>_<part>`; the hourly one has `energy_j` besides."""
-_OF_ROLLUP: Final = {
-    kind: [
-        *(("energy_j",) if kind == "rollup_1h" else ()),
-        *(f"{name}_{part}" for name, of_metric in parts.items() for part in of_metric),
-    ]
-    for kind, parts in PARTS.items()
-}
+_NOT_ROLLED: Final = frozenset({"read_ms", "last_share_age_s"})
+_MEANS_ONLY: Final = frozenset({"expected_ths", "efficiency_j_per_th"})
+"""Of both it is asked too rarely to be worth the space (docs/adr/0014): the rest is read from readings."""
+
+
+def _parts(metric: Metric) -> tuple[str, ...]:
+    if metric.name in _NOT_ROLLED:
+        return ()
+    if metric.type == "flag" or metric.name in _MEANS_ONLY:
+        return ("n", "sum")
+    return ("n", "sum", "min", "max", "p95") if metric.name == "chip_temp_c" else ("n", "sum", "min", "max")
+
+
+PARTS: Final = {name: _parts(metric) for name, metric in METRICS.items()}
+"""What a rollup keeps of each metric, as columns `<metric>_<part>`; it has `energy_j` besides."""
+_OF_ROLLUP: Final = ("energy_j", *(f"{name}_{part}" for name, parts in PARTS.items() for part in parts))
 
 TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS readings (
@@ -68,13 +68,10 @@ TABLES: Final = (
         index UTINYINT NOT NULL,
         {", ".join(f"{name} {'BIGINT' if name.startswith('chips') else 'INTEGER'}" for name in BOARD_DECIMALS)}
     )""",
-    *(
-        f"""CREATE TABLE IF NOT EXISTS {kind} (
+    f"""CREATE TABLE IF NOT EXISTS rollup_1h (
         time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, machine VARCHAR NOT NULL,
-        {", ".join(f"{name} BIGINT" for name in names)}
-    )"""
-        for kind, names in _OF_ROLLUP.items()
-    ),
+        {", ".join(f"{name} BIGINT" for name in _OF_ROLLUP)}
+    )""",
     "CREATE TABLE IF NOT EXISTS touched (hour TIMESTAMP PRIMARY KEY, written BIGINT NOT NULL)",
     """CREATE TABLE IF NOT EXISTS latest (
         machine VARCHAR PRIMARY KEY, site VARCHAR NOT NULL, time TIMESTAMP NOT NULL, reading VARCHAR NOT NULL
@@ -93,8 +90,7 @@ COLUMNS: Final[dict[Kind, str]] = {
     "readings": "time, site, machine, state, "
     + ", ".join((*_STORED, *_WORDS, "fans_rpm", "fault_codes", "pools", "has_boards")),
     "boards": f"time, site, machine, index, {', '.join(BOARD_DECIMALS)}",
-    "rollup_5m": ", ".join(("time, site, machine", *_OF_ROLLUP["rollup_5m"])),
-    "rollup_1h": ", ".join(("time, site, machine", *_OF_ROLLUP["rollup_1h"])),
+    "rollup_1h": ", ".join(("time, site, machine", *_OF_ROLLUP)),
 }
 """What is sealed of a table's row."""
 
@@ -107,42 +103,45 @@ def expression(metric: str) -> str:
     return f"{metric}::INTEGER" if _STORED[metric].type == "flag" else metric
 
 
-def readings(batch: Batch) -> pa.Table:
+def readings(batches: Sequence[Batch]) -> pa.Table:
     """One row a reading, for the table `readings` (without `written`)."""
-    rows = batch.readings
+    rows = [row for batch in batches for row in batch.readings]
+    plain = dict(zip(_PLAIN, zip(*map(_OF_PLAIN, rows), strict=True), strict=True)) if rows else {}
     columns: dict[str, pa.Array[Any]] = {
-        "time": _times(row.time for row in rows),
-        "site": pa.array([batch.site] * len(rows), pa.string()),
-        "machine": _strings(row.machine for row in rows),
-        "state": _strings(row.state.value for row in rows),
+        "time": _times([row.time for row in rows]),
+        "site": _strings([batch.site for batch in batches for _ in batch.readings]),
+        "machine": _strings([row.machine for row in rows]),
+        "state": _strings([row.state.value for row in rows]),
     }
     for name, metric in _STORED.items():
-        of = metric.of
-        values: Sequence[Any] = [of(row) for row in rows]
-        if metric.type == "flag":
-            columns[name] = pa.array([None if value is None else bool(value) for value in values], pa.bool_())
-        else:
-            columns[name] = _scaled(values, metric.decimals)
+        values: Sequence[Any] = plain.get(name, ()) if name in _PLAIN else [metric.of(row) for row in rows]
+        columns[name] = pa.array(values, pa.bool_()) if metric.type == "flag" else _scaled(values, metric.decimals)
     for name in _WORDS:
-        columns[name] = _strings(getattr(row, name) for row in rows)
+        columns[name] = _strings(plain.get(name, ()))
     columns["fans_rpm"] = pa.array([row.fans_rpm for row in rows], pa.list_(pa.int32()))
     columns["fault_codes"] = pa.array([row.fault_codes for row in rows], pa.list_(pa.string()))
-    columns["pools"] = _strings(_pools(row.pools) for row in rows)
+    columns["pools"] = _strings([_pools(row.pools) for row in rows])
     columns["has_boards"] = pa.array([row.boards is not None for row in rows], pa.bool_())
     return pa.table(columns)
 
 
-def boards(batch: Batch) -> pa.Table:
+def boards(batches: Sequence[Batch]) -> pa.Table:
     """One row a board, for the table `boards` (without `written`)."""
-    rows = [(reading, board) for reading in batch.readings for board in reading.boards or ()]
+    rows = [
+        (batch.site, reading, board)
+        for batch in batches
+        for reading in batch.readings
+        for board in reading.boards or ()
+    ]
+    numbers = zip(*(_OF_BOARD(board) for _, _, board in rows), strict=True) if rows else [()] * len(BOARD_DECIMALS)
     columns: dict[str, pa.Array[Any]] = {
-        "time": _times(reading.time for reading, _ in rows),
-        "site": pa.array([batch.site] * len(rows), pa.string()),
-        "machine": _strings(reading.machine for reading, _ in rows),
-        "index": pa.array([board.index for _, board in rows], pa.uint8()),
+        "time": _times([reading.time for _, reading, _ in rows]),
+        "site": _strings([site for site, _, _ in rows]),
+        "machine": _strings([reading.machine for _, reading, _ in rows]),
+        "index": pa.array([board.index for _, _, board in rows], pa.uint8()),
     }
-    for name, decimals in BOARD_DECIMALS.items():
-        columns[name] = _scaled([getattr(board, name) for _, board in rows], decimals)
+    for (name, decimals), values in zip(BOARD_DECIMALS.items(), numbers, strict=True):
+        columns[name] = _scaled(values, decimals)
     return pa.table(columns)
 
 
@@ -157,10 +156,10 @@ def newest(batches: Iterable[Batch]) -> pa.Table:
     rows = list(newest_of.values())
     return pa.table(
         {
-            "machine": _strings(row.machine for _, row in rows),
-            "site": _strings(site for site, _ in rows),
-            "time": _times(row.time for _, row in rows),
-            "reading": _strings(row.model_dump_json(exclude_none=True) for _, row in rows),
+            "machine": _strings([row.machine for _, row in rows]),
+            "site": _strings([site for site, _ in rows]),
+            "time": _times([row.time for _, row in rows]),
+            "reading": _strings([row.model_dump_json(exclude_none=True) for _, row in rows]),
         }
     )
 
@@ -175,12 +174,12 @@ def _scaled(values: Sequence[Any], decimals: int) -> pa.Array[Any]:
     return scaled
 
 
-def _strings(values: Iterable[str | None]) -> pa.Array[Any]:
-    return pa.array(list(values), pa.string())
+def _strings(values: Sequence[str | None]) -> pa.Array[Any]:
+    return pa.array(values, pa.string())
 
 
-def _times(values: Iterable[datetime]) -> pa.Array[Any]:
-    return pa.array(list(values), _TIME).cast(pa.timestamp("us"))
+def _times(values: Sequence[datetime]) -> pa.Array[Any]:
+    return pa.array(values, _TIME).cast(pa.timestamp("us"))
 
 
 def _pools(pools: tuple[Pool, ...] | None) -> str | None:

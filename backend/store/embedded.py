@@ -229,6 +229,7 @@ class EmbeddedStore:
     async def close(self) -> None:
         """Finish what is being worked on, then close all files. Safe to call twice."""
         await asyncio.to_thread(self._tending.shutdown)
+        await asyncio.to_thread(self._grouping.close)
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._files.close)
 

@@ -20,9 +20,9 @@ from backend.store.sealing import Made, count, write_file
 
 CLASSES: Final[Mapping[DataClass, tuple[Kind, ...]]] = {
     "telemetry_raw": ("readings", "boards"),
-    "telemetry_rollup": ("rollup_5m", "rollup_1h"),
+    "telemetry_rollup": ("rollup_1h",),
 }
-_COUNTED: Final = ("readings", "rollup_5m", "rollup_1h")
+_COUNTED: Final = ("readings", "rollup_1h")
 """Kinds whose rows are told; boards are part of their reading."""
 _BATCHES_KEPT: Final = timedelta(days=31)
 """How long ids of batches are known: an agent may come with readings that are 30 days old, and come again."""

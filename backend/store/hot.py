@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
-import pyarrow as pa
 
 from agent.wire import Batch, Reading
 from backend.ids import AccountId, SiteId
@@ -122,18 +121,12 @@ class HotFile:
         Readings that are past the account's window already are not stored: nobody could read them.
         """
         with self.writing() as cursor:
+            is_new = _are_new(cursor, incoming)
             kept_for = windows(cursor)["telemetry_raw"]
-            fresh = [one for one in incoming if _is_new(cursor, one)]
-            rows = [
-                one.batch.model_copy(
-                    update={"readings": tuple(r for r in one.batch.readings if r.time >= one.now - kept_for)}
-                )
-                for one in fresh
-            ]
-            if any(batch.readings for batch in rows):
-                _insert(cursor, rows, self.next_commit())
-        ids = {id(one) for one in fresh}
-        return [id(one) in ids for one in incoming]
+            batches = [_kept(one, kept_for) for one, new in zip(incoming, is_new, strict=True) if new]
+            if any(batch.readings for batch in batches):
+                _insert(cursor, batches, self.next_commit())
+        return is_new
 
     def latest(self, *, site: SiteId | None, since: datetime) -> list[Latest]:
         """The newest reading of each machine, by machine."""
@@ -219,16 +212,17 @@ def windows(cursor: duckdb.DuckDBPyConnection) -> dict[DataClass, timedelta]:
     }
 
 
-def touch(cursor: duckdb.DuckDBPyConnection, rows: str, commit: int) -> None:
-    """The rollups of these rows' hours do not hold any more.
+def touch(cursor: duckdb.DuckDBPyConnection, times: Iterable[datetime], commit: int) -> None:
+    """The rollups of these readings' hours do not hold any more.
 
     A reading also tells how long the one after it speaks for, so the hour that begins within `GAP` is touched too.
     """
-    cursor.execute(
-        f"INSERT INTO touched SELECT DISTINCT hour, {commit} FROM (SELECT date_trunc('hour', time) AS hour FROM {rows}"  # noqa: S608
-        f" UNION ALL SELECT date_trunc('hour', time + INTERVAL {GAP.seconds} SECOND) FROM {rows})"
-        " ON CONFLICT (hour) DO UPDATE SET written = excluded.written"
-    )
+    hours = {
+        naive(moment.replace(minute=0, second=0, microsecond=0)) for time in times for moment in (time, time + GAP)
+    }
+    # Words of SQL, not parameters: for each value of those duckdb looks in vain for pandas on the disk.
+    values = ", ".join(f"(TIMESTAMP '{hour}', {commit})" for hour in hours)
+    cursor.execute(f"INSERT INTO touched VALUES {values} ON CONFLICT DO UPDATE SET written = excluded.written")  # noqa: S608
 
 
 def naive(time: datetime) -> datetime:
@@ -262,17 +256,26 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
-def _is_new(cursor: duckdb.DuckDBPyConnection, incoming: Incoming) -> bool:
-    row = cursor.execute(
-        "INSERT INTO batches VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id",
-        [incoming.batch.id, naive(incoming.now)],
-    ).fetchone()
-    return row is not None
+def _are_new(cursor: duckdb.DuckDBPyConnection, incoming: Sequence[Incoming]) -> list[bool]:
+    """Whether each batch's id was not there; it is now. Of two that come at once with the same id the first is new."""
+    first = {one.batch.id: one for one in reversed(incoming)}
+    values = ", ".join(f"('{id_}', TIMESTAMP '{naive(one.now)}')" for id_, one in first.items())
+    rows = cursor.execute(f"INSERT INTO batches VALUES {values} ON CONFLICT DO NOTHING RETURNING id").fetchall()  # noqa: S608
+    new = {row[0] for row in rows}
+    return [one.batch.id in new and first[one.batch.id] is one for one in incoming]
+
+
+def _kept(incoming: Incoming, window: timedelta) -> Batch:
+    """The batch without what is past its window already."""
+    since, batch = incoming.now - window, incoming.batch
+    if all(reading.time >= since for reading in batch.readings):
+        return batch
+    return batch.model_copy(update={"readings": tuple(one for one in batch.readings if one.time >= since)})
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, batches: Sequence[Batch], commit: int) -> None:
-    cursor.register("incoming_readings", pa.concat_tables(columns.readings(batch) for batch in batches))
-    cursor.register("incoming_boards", pa.concat_tables(columns.boards(batch) for batch in batches))
+    cursor.register("incoming_readings", columns.readings(batches))
+    cursor.register("incoming_boards", columns.boards(batches))
     cursor.register("incoming_latest", columns.newest(batches))
     cursor.execute(f"INSERT INTO readings BY NAME SELECT *, {commit} AS written FROM incoming_readings")  # noqa: S608
     cursor.execute(f"INSERT INTO boards BY NAME SELECT *, {commit} AS written FROM incoming_boards")  # noqa: S608
@@ -280,4 +283,4 @@ def _insert(cursor: duckdb.DuckDBPyConnection, batches: Sequence[Batch], commit:
         "INSERT INTO latest BY NAME SELECT * FROM incoming_latest ON CONFLICT (machine) DO UPDATE"
         " SET site = excluded.site, time = excluded.time, reading = excluded.reading WHERE excluded.time > latest.time"
     )
-    touch(cursor, "incoming_readings", commit)
+    touch(cursor, {reading.time for batch in batches for reading in batch.readings}, commit)

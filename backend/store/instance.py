@@ -15,8 +15,8 @@ import duckdb
 from backend.ids import AccountId
 from backend.store.keys import AccountKey
 
-THREADS: Final = 2
-"""That a single question may use besides its own."""
+THREADS: Final = 1
+"""For all questions and commits together: a second one costs each small commit a quarter more, and each has its own."""
 
 
 class Instance:

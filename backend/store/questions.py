@@ -15,11 +15,11 @@ import duckdb
 
 from agent.wire import MachineId
 from backend.ids import SiteId
-from backend.store.columns import PARTS, Rollup, expression
+from backend.store.columns import PARTS, expression
 from backend.store.hot import EPOCH, HOUR, HotFile, naive, windows
 from backend.store.metrics import METRICS
 from backend.store.protocol import GAP, Aggregate, Energy, Series, SeriesQuery, TooManyPoints, Total
-from backend.store.rollups import GRAINS, joules
+from backend.store.rollups import joules
 
 _US: Final = timedelta(microseconds=1)
 _OF_VALUES: Final[dict[Aggregate, str]] = {
@@ -37,6 +37,7 @@ _PARTS: Final[dict[Aggregate, tuple[str, ...]]] = {
     "max": ("max",),
     "sum": ("sum",),
     "count": ("n",),
+    "p95": ("p95",),
 }
 """From which parts of a rollup an aggregate follows; the others need the readings."""
 _JOIN: Final = {
@@ -45,8 +46,15 @@ _JOIN: Final = {
     "max": "max(max)",
     "sum": "sum(sum)",
     "count": "sum(n)",
+    "p95": "max(p95)",  # of one hour: those of several do not add up
 }
-_OF_READINGS: Final = {"sum": "sum({})", "n": "count({})", "min": "min({})", "max": "max({})"}
+_OF_READINGS: Final = {
+    "sum": "sum({})",
+    "n": "count({})",
+    "min": "min({})",
+    "max": "max({})",
+    "p95": "quantile_disc({}, 0.95)",
+}
 
 Span = tuple[datetime, datetime]
 
@@ -55,7 +63,6 @@ Span = tuple[datetime, datetime]
 class Spans:
     """Which times are read from where."""
 
-    kind: Rollup | None
     rolled: tuple[Span, ...]
     raw: tuple[Span, ...]
 
@@ -64,7 +71,7 @@ def series(file: HotFile, query: SeriesQuery, *, now: datetime) -> list[Series]:
     """Answer a query; `Store.series` says how."""
     start = _first(query.start, query.step)
     with file.reading() as cursor:
-        spans = _spans(cursor, start, query.end, _grain(query), now)
+        spans = _spans(cursor, start, query.end, now, from_rollups=_follows(query))
         of_machines = _steps(file, cursor, query, spans)
         rows = _fetch(cursor, _across(of_machines, query), query)
     if len(rows) > query.max_points:
@@ -107,7 +114,7 @@ def energy(
     of_site = "" if site is None else " AND site = $site"
     selects = []
     with file.reading() as cursor:
-        spans = _spans(cursor, first, end, "rollup_1h" if step % HOUR == timedelta(0) else None, now)
+        spans = _spans(cursor, first, end, now, from_rollups=step % HOUR == timedelta(0))
         for since, until in spans.raw:
             where = f"{_within(since - GAP, until)}"
             source = file.source(
@@ -132,29 +139,23 @@ def energy(
     return [Energy(machine, points) for machine, points in _grouped(rows)]
 
 
-def _grain(query: SeriesQuery) -> Rollup | None:
-    """The coarsest rollup that the answer follows from; None: it takes the readings."""
-    if query.aggregate not in _PARTS or query.across == "last":
-        return None
+def _follows(query: SeriesQuery) -> bool:
+    """Whether the answer follows from rollups; otherwise it takes the readings."""
+    if query.aggregate not in _PARTS or query.across == "last" or query.step % HOUR:
+        return False
     needed = {"n", *_PARTS[query.aggregate]}
-    for kind, grain in GRAINS.items():
-        if query.step % grain == timedelta(0) and needed <= set(PARTS[kind].get(query.metric, ())):
-            return kind
-    return None
+    return needed <= set(PARTS[query.metric]) and (query.aggregate != "p95" or query.step == HOUR)
 
 
 def _spans(
-    cursor: duckdb.DuckDBPyConnection, start: datetime, end: datetime, kind: Rollup | None, now: datetime
+    cursor: duckdb.DuckDBPyConnection, start: datetime, end: datetime, now: datetime, *, from_rollups: bool
 ) -> Spans:
     kept = windows(cursor)
     raw_from, rolled_from = now - kept["telemetry_raw"], now - kept["telemetry_rollup"]
-    if kind is None:
-        return Spans(None, (), _clamped([(start, end)], raw_from))
-    grain = GRAINS[kind]
-    begin = max(start, -(-(rolled_from - EPOCH) // grain) * grain + EPOCH)
-    stop = (end - EPOCH) // grain * grain + EPOCH
-    if begin >= stop:
-        return Spans(None, (), _clamped([(start, end)], raw_from))
+    begin = max(start, -(-(rolled_from - EPOCH) // HOUR) * HOUR + EPOCH)
+    stop = (end - EPOCH) // HOUR * HOUR + EPOCH
+    if not from_rollups or begin >= stop:
+        return Spans((), _clamped([(start, end)], raw_from))
     rows = cursor.execute(
         "SELECT hour FROM touched WHERE hour > ? AND hour < ? ORDER BY hour", [naive(begin - HOUR), naive(stop)]
     ).fetchall()
@@ -167,7 +168,7 @@ def _spans(
         at = hour + HOUR
     rolled.append((at, stop))
     raw.append((stop, end))
-    return Spans(kind, tuple(span for span in rolled if span[0] < span[1]), _clamped(raw, raw_from))
+    return Spans(tuple(span for span in rolled if span[0] < span[1]), _clamped(raw, raw_from))
 
 
 def _clamped(spans: Sequence[Span], since: datetime) -> tuple[Span, ...]:
@@ -256,10 +257,8 @@ def _narrowed(query: SeriesQuery) -> str:
 
 
 def _rolled(file: HotFile, cursor: duckdb.DuckDBPyConnection, spans: Spans, names: str) -> list[str]:
-    if spans.kind is None:
-        return []
     return [
-        file.source(cursor, spans.kind, names, _within(since, until), since=since, until=until)
+        file.source(cursor, "rollup_1h", names, _within(since, until), since=since, until=until)
         for since, until in spans.rolled
     ]
 

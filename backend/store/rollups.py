@@ -1,4 +1,4 @@
-"""Rollups: what each machine did in 5 minutes and in an hour, always worked out of its readings.
+"""Rollups: what each machine did in an hour, always worked out of its readings.
 
 Nothing is ever added to a rollup: an hour that got readings is `touched`, questions then go to its readings, until
 the hour is over and worked out anew. So retries and late readings cannot spoil it.
@@ -12,22 +12,23 @@ from typing import Final
 
 import duckdb
 
-from backend.store.columns import PARTS, Rollup, expression
+from backend.store.columns import PARTS, expression
 from backend.store.hot import HOUR, HotFile, naive
 from backend.store.metrics import METRICS
 from backend.store.protocol import GAP
 
-GRAINS: Final[dict[Rollup, timedelta]] = {"rollup_1h": HOUR, "rollup_5m": timedelta(minutes=5)}
-"""The coarsest first."""
 _GAP_US: Final = GAP // timedelta(microseconds=1)
 _POWER_SCALE: Final = 10 ** METRICS["power_w"].decimals
-_SQL: Final = {"n": "count({})", "sum": "TRY_CAST(sum({}) AS BIGINT)", "min": "min({})", "max": "max({})"}
-_OF_READINGS: Final[dict[Rollup, str]] = {
-    kind: ", ".join(
-        f"{_SQL[part].format(expression(name))} AS {name}_{part}" for name, of in parts.items() for part in of
-    )
-    for kind, parts in PARTS.items()
+_SQL: Final = {
+    "n": "count({})",
+    "sum": "TRY_CAST(sum({}) AS BIGINT)",
+    "min": "min({})",
+    "max": "max({})",
+    "p95": "quantile_disc({}, 0.95)",
 }
+_OF_READINGS: Final = ", ".join(
+    f"{_SQL[part].format(expression(name))} AS {name}_{part}" for name, parts in PARTS.items() for part in parts
+)
 NEEDED: Final = "time, site, machine, state, " + ", ".join(
     name for name in METRICS if not name.startswith("is_") or name == "is_meant_to_mine"
 )
@@ -40,16 +41,11 @@ def joules(power: str = "power_w") -> str:
     return f"CASE WHEN {since_us} <= {_GAP_US} THEN {power} * ({since_us}) / {_POWER_SCALE * 1_000_000} END"
 
 
-def rolled(source: str, kind: Rollup, first: datetime) -> str:
+def rolled(source: str, first: datetime) -> str:
     """SQL of the rollups of readings from `first` on; the source has those of `GAP` before, too."""
-    step = f"time_bucket(INTERVAL {int(GRAINS[kind].total_seconds())} SECOND, time, TIMESTAMP '1970-01-01')"
-    since = f"time >= TIMESTAMP '{naive(first)}'"
-    if kind == "rollup_5m":
-        return (
-            f"SELECT {step} AS time, site, machine, {_OF_READINGS[kind]} FROM {source} WHERE {since} GROUP BY 1, 2, 3"  # noqa: S608
-        )
-    return f"""SELECT {step} AS time, site, machine, sum(joules)::BIGINT AS energy_j, {_OF_READINGS[kind]}
-        FROM (SELECT *, {joules()} AS joules FROM {source}) WHERE {since} GROUP BY 1, 2, 3"""  # noqa: S608
+    return f"""SELECT date_trunc('hour', time) AS time, site, machine, sum(joules)::BIGINT AS energy_j, {_OF_READINGS}
+        FROM (SELECT *, {joules()} AS joules FROM {source}) WHERE time >= TIMESTAMP '{naive(first)}'
+        GROUP BY 1, 2, 3"""  # noqa: S608
 
 
 def roll(file: HotFile, *, now: datetime) -> int:
@@ -77,6 +73,5 @@ def _replace(file: HotFile, cursor: duckdb.DuckDBPyConnection, hour: datetime) -
     since, until = hour - GAP, hour + HOUR
     where = f"time >= TIMESTAMP '{naive(since)}' AND time < TIMESTAMP '{naive(until)}'"
     source = file.source(cursor, "readings", NEEDED, where, since=since, until=until)
-    for kind in GRAINS:
-        cursor.execute(f"DELETE FROM {kind} WHERE time >= ? AND time < ?", [naive(hour), naive(until)])  # noqa: S608
-        cursor.execute(f"INSERT INTO {kind} BY NAME {rolled(source, kind, hour)}")
+    cursor.execute("DELETE FROM rollup_1h WHERE time >= ? AND time < ?", [naive(hour), naive(until)])
+    cursor.execute(f"INSERT INTO rollup_1h BY NAME {rolled(source, hour)}")

@@ -20,7 +20,7 @@ from backend.store.hot import HotFile, day_start, naive, sync_file
 from backend.store.instance import quoted
 from backend.store.keys import sync_folder
 from backend.store.protocol import GAP
-from backend.store.rollups import GRAINS, NEEDED, rolled
+from backend.store.rollups import NEEDED, rolled
 
 GRACE: Final = timedelta(hours=2)
 """After a day's end: most late readings have come by then."""
@@ -31,7 +31,6 @@ _DAY: Final = timedelta(days=1)
 _ORDER: Final[dict[Kind, str]] = {
     "readings": "machine, time",
     "boards": "machine, index, time",
-    "rollup_5m": "machine, time",
     "rollup_1h": "machine, time",
 }
 
@@ -68,8 +67,8 @@ def seal(file: HotFile, day: date) -> None:
         with file.reading() as cursor:
             old = _files(cursor, day)
             merged = [kind for kind in RAW if len(old.get(kind, ())) >= MOST_FILES]
-            made = _raw(file, cursor, day, upto, merged) + _rollups(file, cursor, day)
-        gone = [name for kind, names in old.items() if kind in (*GRAINS, *merged) for name in names]
+            made = [*_raw(file, cursor, day, upto, merged), *_rollups(file, cursor, day)]
+        gone = [name for kind, names in old.items() if kind in ("rollup_1h", *merged) for name in names]
         with file.writing() as cursor:
             count(cursor, made, gone)
             _forget_hot(cursor, day, upto)
@@ -132,15 +131,14 @@ def _rollups(file: HotFile, cursor: duckdb.DuckDBPyConnection, day: date) -> lis
     since, until = start - GAP, start + _DAY
     where = f"time >= TIMESTAMP '{naive(since)}' AND time < TIMESTAMP '{naive(until)}'"
     source = file.source(cursor, "readings", NEEDED, where, since=since, until=until)
-    made = [write_file(file, cursor, kind, day, rolled(source, kind, start)) for kind in GRAINS]
-    return [one for one in made if one is not None]
+    made = write_file(file, cursor, "rollup_1h", day, rolled(source, start))
+    return [] if made is None else [made]
 
 
 def _forget_hot(cursor: duckdb.DuckDBPyConnection, day: date, upto: int) -> None:
     for kind in RAW:
         cursor.execute(f"DELETE FROM {kind} WHERE written <= ? AND {_of(day)}", [upto])  # noqa: S608
-    for kind in GRAINS:
-        cursor.execute(f"DELETE FROM {kind} WHERE {_of(day)}")  # noqa: S608
+    cursor.execute(f"DELETE FROM rollup_1h WHERE {_of(day)}")  # noqa: S608
     cursor.execute("DELETE FROM touched WHERE written <= ? AND hour::DATE = ?", [upto, day])
 
 

@@ -93,7 +93,7 @@ async def test_killed_while_it_seals_and_merges_it_loses_nothing_and_doubles_not
     found = await counted(tmp_path, store)
     assert set(found.values()) == {float(MACHINES)}
     on_disk = {path.name for path in (tmp_path / ACCOUNT / "sealed").iterdir()}
-    assert {name.split("-")[0] for name in on_disk} == {"readings", "rollup_5m", "rollup_1h"}
+    assert {name.split("-")[0] for name in on_disk} == {"readings", "rollup_1h"}
     store = opened(tmp_path)
     assert sum((await store.usage(ACCOUNT)).values()) >= sum(
         path.stat().st_size for path in (tmp_path / ACCOUNT / "sealed").iterdir()

@@ -39,7 +39,7 @@ async def test_no_byte_on_disk_tells_what_is_stored(tmp_path: Path) -> None:
     await stored(tmp_path / "a", A)
     files = files_in(tmp_path)
     kinds = {path.name.split("-")[0] for path in files}
-    assert kinds >= {"hot.duckdb", "hot.duckdb.wal", "readings", "boards", "rollup_5m", "rollup_1h", "key"}
+    assert kinds >= {"hot.duckdb", "hot.duckdb.wal", "readings", "boards", "rollup_1h", "key"}
     for path in files:
         content = path.read_bytes()
         for word in (SITE, machine(1), "M50S++", "pool.example.com", "whatsminer", "hashrate_ths", "telemetry_raw"):
