@@ -13,7 +13,7 @@ from backend.registry.tables import OutboxMessage, Warning
 from tests.backend.readings import batch, full_reading
 from tests.promises.deployed import Customer, Service, until
 
-SEALED = {"readings", "boards", "rollup_5m", "rollup_1h"}
+SEALED = {"readings", "boards", "rollup_1h"}
 IN_REGISTRY = ("warnings", "notifications", "support", "feedback")
 
 

@@ -32,7 +32,7 @@ async def test_every_class_goes_when_its_window_ends_from_answers_and_from_the_d
     service.ahead += timedelta(days=5)
     assert (await service.seen("/v1/machines", short.read))["machines"] == [], "at once, whatever the disk still has"
     await until(lambda: gone(service, short, "telemetry_raw", *IN_REGISTRY))
-    assert sealed(service, short) == {"rollup_5m", "rollup_1h"}
+    assert sealed(service, short) == {"rollup_1h"}
     assert await hourly(service, short, since)
     service.ahead += timedelta(days=15)
     assert await hourly(service, short, since) == []

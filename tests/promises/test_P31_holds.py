@@ -49,7 +49,7 @@ async def test_a_hold_that_is_ended_lets_go(service: Service) -> None:
     made = await hold(service, customer, "telemetry_raw")
     service.ahead += timedelta(days=5)
     await until(lambda: gone(service, other, "telemetry_raw"))
-    assert sealed(service, other) == {"rollup_5m", "rollup_1h"}
+    assert sealed(service, other) == {"rollup_1h"}
     assert await oldest(service, customer, "telemetry_raw")
     await service.command("hold", "end", made)
     service.ahead += timedelta(minutes=31)
