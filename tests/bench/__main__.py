@@ -7,6 +7,8 @@ import sys
 from importlib import import_module
 
 BENCHES = {
+    "accounts": "tests.bench.accounts",
+    "compared": "tests.bench.compared",
     "farm": "tests.bench.farm",
     "poll": "tests.bench.poll",
     "silent": "tests.bench.silent",

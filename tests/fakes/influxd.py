@@ -58,7 +58,7 @@ def running(folder: Path, *, index: Literal["inmem", "tsi1"] = "inmem") -> Itera
     with (folder / "influxd.log").open("wb") as log:
         process = subprocess.Popen([program, "-config", str(config)], stdout=log, stderr=log)
         try:
-            _wait(url, process)
+            wait(url, process)
             yield url
         finally:
             process.terminate()
@@ -77,11 +77,12 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Until it answers `/ping`. Raises `RuntimeError` when the program ends instead."""
     deadline = time.monotonic() + _START_S
     while True:
         if process.poll() is not None:
-            raise RuntimeError(f"influxd ended with {process.returncode} while it started")
+            raise RuntimeError(f"it ended with {process.returncode} while it started")
         try:
             with urllib.request.urlopen(f"{url}/ping", timeout=1):
                 return
