@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -17,7 +18,7 @@ from agent.errors import BadReply, MinerUnreachable
 from agent.poll import Poller
 from agent.reading import Facts, Live, RawReading
 from tests import loopback
-from tests.agent.drivers.doors import doors, say
+from tests.agent.drivers.doors import doors, hang, say
 from tests.agent.polled import LIVE, Scripted, Sink, fail, now, polling
 from tests.agent.until import until
 
@@ -210,6 +211,33 @@ async def test_a_sink_that_fails_ends_the_polling_loudly() -> None:
     with pytest.raises(ExceptionGroup):
         async with asyncio.timeout(5):
             await poller.run()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that tells how long a connection rested")
+async def test_a_connection_that_a_driver_keeps_is_closed_when_no_read_can_be_using_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(poll, "_TIDY_EVERY_S", 0.05)
+    monkeypatch.setattr(poll, "_KEPT_LONGER_S", 0.1)
+    sink, (address,) = Sink(), loopback.take()
+
+    class Keeper(Scripted):
+        kept: asyncio.StreamWriter | None = None
+
+        async def read(self) -> Live:
+            if self.kept is None:
+                _, self.kept = await asyncio.open_connection(address, 4028)
+            return await super().read()
+
+    miner = Keeper(address)
+    async with doors(address, port4028=hang) as opened, polling(sink, miner, deadline_s=0.2):
+        await until(lambda: opened["port4028"].entered == 1)
+        await until(lambda: opened["port4028"].inside == 0)
+        seen = len(sink.readings)
+        await until(lambda: len(sink.readings) >= seen + 1)
+    assert miner.kept is not None
+    miner.kept.close()
+    assert set(sink.answered(address)) == {True}
 
 
 async def test_few_descriptors_mean_few_reads_at_a_time_and_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
