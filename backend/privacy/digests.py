@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,6 +16,8 @@ from backend.privacy import audit, letters
 from backend.privacy.audit import Anchor
 from backend.registry.errors import Missing, Taken
 from backend.registry.privacy_tables import AuditDigest, AuditEntry
+
+log = structlog.get_logger()
 
 ANCHOR_EVERY: Final = timedelta(days=1)
 
@@ -31,6 +34,7 @@ async def anchor_now(session: AsyncSession, file: Path, *, now: datetime) -> Anc
     """Write the log's end down."""
     made = Anchor(now, *await audit.head(session))
     audit.write_anchor(file, made)
+    log.info("audit.anchored", seq=made.seq, digest=made.digest)  # whoever collects the logs has it, too
     return made
 
 

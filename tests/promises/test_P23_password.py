@@ -141,7 +141,7 @@ async def test_no_secret_of_a_log_in_is_in_a_log_or_in_an_address(
     secret = (await here.post("/v1/tokens", {"label": "t"}, owner.token)).json["secret"]
     logged = capsys.readouterr()
     told = logged.out + logged.err
-    assert "backend.listening" in told
+    assert "message.sent" in told
     for hidden in (owner.email, owner.phone, PASSWORD, "a wrong one", owner.token, owner.totp, link, secret, "horse"):
         assert hidden is not None
         assert hidden not in told
