@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from agent.wire import Board, Reading, State
 from backend.warnings.catalogue import Catalogue
-from backend.warnings.ledger import Judgement, Ledger
+from backend.warnings.judgement import Judgement
+from backend.warnings.ledger import Ledger
 from backend.warnings.overrides import Override, Rulebook
 from backend.warnings.step import Change
 from tests.backend.readings import SITE, at, machine, reading
