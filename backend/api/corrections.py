@@ -33,6 +33,12 @@ class StaffCorrectRequest(CorrectRequest):
     request: Id
 
 
+class CorrectReply(BaseModel):
+    """It is right now, or when the new contact is confirmed."""
+
+    is_corrected: bool
+
+
 class ConfirmRequest(Body):
     """What came to the new address or phone."""
 
@@ -57,14 +63,14 @@ class CorrectionsReply(BaseModel):
     corrections: list[Correction]
 
 
-async def correct(call: Call[Query]) -> web.Response:
+async def correct(call: Call[Query]) -> CorrectReply:
     """One's own data, or an owner the account's. A new contact has to be confirmed."""
     sent = await body(call, CorrectRequest)
     correcting.require_right(sent.field, call.bearer_known.role)
     return await _correct(call, sent, call.account, call.member, by=call.member, request=None)
 
 
-async def correct_for(call: Call[Query]) -> web.Response:
+async def correct_for(call: Call[Query]) -> CorrectReply:
     """By staff, for who asked in writing."""
     sent = await body(call, StaffCorrectRequest)
     async with call.services.database.read() as session:
@@ -100,17 +106,16 @@ async def listed(call: Call[Query]) -> CorrectionsReply:
 
 async def _correct(
     call: Call[Query], sent: CorrectRequest, account: AccountId, member: str | None, *, by: str, request: str | None
-) -> web.Response:
-    """204: it is right now; 202: it will be when the new contact is confirmed."""
+) -> CorrectReply:
     async with call.services.database.begin() as session:
         if sent.field in OWNERS:
             await correcting.of_account(
                 session, account, sent.field, sent.value, site=sent.site, by=by, request=request, now=call.now
             )
-            return done()
+            return CorrectReply(is_corrected=True)
         found = await session.get(Member, member) if member is not None else None
         if found is None:
             raise Invalid("it is not known which member asks")
         made = await correcting.of_member(session, found, sent.field, sent.value, by=by, request=request, now=call.now)
     call.services.wake()
-    return done() if made is not None else web.Response(status=202)
+    return CorrectReply(is_corrected=made is not None)

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from backend.api.route import Call, Query
-from backend.privacy import exports
+from backend.privacy import copies, exports
 from backend.registry.rights_tables import Export as Row
 
 
@@ -57,6 +57,15 @@ async def fetched(call: Call[ExportQuery]) -> web.Response:
     async with call.services.database.read() as session:
         found = await exports.find(session, call.account, call.query.export, now=call.now)
     return sent(call.services.exports.content(found), f"{found.id}.zip")
+
+
+async def own(call: Call[Query]) -> web.Response:
+    """What is held about the member who asks, whatever their role; at once."""
+    return web.Response(
+        body=copies.of_member(call.services.database, call.member),
+        content_type="application/x-ndjson",
+        headers={"Content-Disposition": f'attachment; filename="{call.member}.jsonl"'},
+    )
 
 
 def sent(content: Iterator[bytes], name: str) -> web.Response:

@@ -102,6 +102,15 @@ def _restriction() -> tuple[Route[Any], ...]:
 def _export() -> tuple[Route[Any], ...]:
     return (
         post("/v1/export", exports.ask, "own", "Ask for a copy of everything", None, exports.Export, 202, (409,)),
+        Route(
+            method="GET",
+            path="/v1/me/copy",
+            handler=exports.own,
+            access="privacy",
+            summary="What is held about you, one JSON object a line",
+            query=Query,
+            media_type="application/x-ndjson",
+        ),
         get("/v1/export", exports.listed, "own", "Your copies: being made, ready, failed", exports.ExportsReply),
         Route(
             method="GET",
@@ -118,7 +127,14 @@ def _export() -> tuple[Route[Any], ...]:
 
 def _correction() -> tuple[Route[Any], ...]:
     return (
-        post("/v1/corrections", corrections.correct, "privacy", "Correct your data", corrections.CorrectRequest),
+        post(
+            "/v1/corrections",
+            corrections.correct,
+            "privacy",
+            "Correct your data",
+            corrections.CorrectRequest,
+            corrections.CorrectReply,
+        ),
         post(
             "/v1/corrections/confirm",
             corrections.confirm,
@@ -133,6 +149,7 @@ def _correction() -> tuple[Route[Any], ...]:
             "support",
             "Correct for a request",
             corrections.StaffCorrectRequest,
+            corrections.CorrectReply,
         ),
     )
 

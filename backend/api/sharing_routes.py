@@ -76,6 +76,7 @@ def _shared() -> tuple[Route[Any], ...]:
             "For recipients: one metric over time",
             series.SeriesReply,
             series.Parameters,
+            (422,),
         ),
         get(
             "/v1/shared/warnings",

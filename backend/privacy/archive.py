@@ -96,16 +96,21 @@ def columns(table: Table) -> list[str]:
     return [column.name for column in table.columns if column.name not in LEFT_OUT]
 
 
+def described(table: Table) -> dict[str, Any]:
+    """What a table holds, and what each of its fields means."""
+    fields = {name: COLUMNS.get(name, name) for name in columns(table)}
+    return {"what": TABLES.get(table.name, table.name), "fields": fields}
+
+
+def line(row: object) -> str:
+    """A row as JSON, in a line of its own."""
+    return json.dumps(row, default=_plain, ensure_ascii=False) + "\n"
+
+
 def description() -> dict[str, Any]:
     """What each file and field means."""
     return {
-        "registry": {
-            table.name: {
-                "what": TABLES.get(table.name, table.name),
-                "fields": {name: COLUMNS.get(name, name) for name in columns(table)},
-            }
-            for table in tables()
-        },
+        "registry": {table.name: described(table) for table in tables()},
         "readings": {
             "what": "Every reading that is kept, a file a day. Numbers that a machine did not give are absent.",
             "fields": {"site": "the site's id"}
@@ -125,20 +130,21 @@ def description() -> dict[str, Any]:
 async def _write_table(archive: ZipFile, name: str, database: Database, table: Table, account: AccountId) -> int:
     count = 0
     with archive.open(ZipInfo(name), "w", force_zip64=True) as entry:
-        async for page in _pages(database, table, account):
-            lines = "".join(json.dumps(row, default=_plain, ensure_ascii=False) + "\n" for row in page)
-            await asyncio.to_thread(entry.write, lines.encode())
+        async for page in pages(database, table, _is_of(table, account)):
+            await asyncio.to_thread(entry.write, "".join(map(line, page)).encode())
             count += len(page)
     return count
 
 
-async def _pages(database: Database, table: Table, account: AccountId) -> AsyncIterator[Sequence[dict[str, Any]]]:
-    """The account's rows, a page a transaction: nobody waits for a long one."""
+async def pages(
+    database: Database, table: Table, where: ColumnElement[bool]
+) -> AsyncIterator[Sequence[dict[str, Any]]]:
+    """Rows as they are exported, a page a transaction: nobody waits for a long one."""
     names = columns(table)
     keys = list(table.primary_key.columns)
     last: tuple[Any, ...] | None = None
     while True:
-        query = select(table).where(_is_of(table, account)).order_by(*keys).limit(_PAGE)
+        query = select(table).where(where).order_by(*keys).limit(_PAGE)
         if last is not None:
             query = query.where(tuple_(*keys) > tuple_(*last))
         async with database.read() as session:

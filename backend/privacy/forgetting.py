@@ -32,8 +32,8 @@ async def part(session: AsyncSession, account: AccountId, of: Part) -> Counts:
     for table in _tables("site_id") if of.machine is None else _tables("machine"):
         if not is_timed or table.name in _IN_TIME:
             await _delete(session, table, _where(table, account, of), counts)
-    if of.machine is not None or of.site is None:
-        await _bundles_and_messages(session, account, of, counts, is_timed=is_timed)
+    if of.machine is not None:
+        await _bundles_that_name(session, account, of, counts)
     if of.machine is not None and not is_timed:
         await _undeclare(session, account, of, counts)
     watches = update(SiteWatch).where(SiteWatch.account_id == account).values(version=SiteWatch.version + 1)
@@ -79,19 +79,12 @@ def _where(table: Table, account: AccountId, of: Part) -> ColumnElement[bool]:
     return where
 
 
-async def _bundles_and_messages(
-    session: AsyncSession, account: AccountId, of: Part, counts: Counts, *, is_timed: bool
-) -> None:
-    """Support bundles that name the machine; of a time alone, all of them, warnings and messages."""
-    bundles = Base.metadata.tables[SupportBundle.__tablename__]
+async def _bundles_that_name(session: AsyncSession, account: AccountId, of: Part, counts: Counts) -> None:
+    """Support bundles are of a site; their text names machines."""
+    table = Base.metadata.tables[SupportBundle.__tablename__]
     every = Part(site=of.site, start=of.start, end=of.end)
-    if of.machine is not None:
-        names_it = SupportBundle.text.contains(of.machine, autoescape=True)
-        await _delete(session, bundles, _where(bundles, account, every) & names_it, counts)
-    elif is_timed:
-        for name in sorted(_IN_TIME):
-            table = Base.metadata.tables[name]
-            await _delete(session, table, _where(table, account, every), counts)
+    names_it = SupportBundle.text.contains(of.machine, autoescape=True)
+    await _delete(session, table, _where(table, account, every) & names_it, counts)
 
 
 async def _undeclare(session: AsyncSession, account: AccountId, of: Part, counts: Counts) -> None:

@@ -104,6 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "POST /v1/corrections/confirm": set(MEMBERS),
     "GET /v1/corrections": set(MEMBERS),
     "POST /v1/staff/corrections": SUPPORT,
+    "GET /v1/me/copy": set(MEMBERS),
     "POST /v1/export": {"owner"},
     "GET /v1/export": {"owner"},
     "GET /v1/export/archive": {"owner"},

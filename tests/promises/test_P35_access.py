@@ -97,6 +97,21 @@ async def test_only_the_owner_gets_it_and_its_file_is_sealed_and_goes_after_thre
     await until(gone)
 
 
+async def test_any_member_gets_a_copy_of_what_is_held_about_them_and_nothing_of_others(service: Service) -> None:
+    customer = await service.customer()
+    member, session = await service.member(customer, "viewer@north.example")
+    await service.done("/v1/consents", session, purpose="marketing", answer="given")
+    await service.done("/v1/consents", customer.session, purpose="marketing", answer="given")
+    first, *lines = [json.loads(line) for line in (await service.get("/v1/me/copy", session)).body.splitlines()]
+    held = {line["table"] for line in lines}
+    assert {"members", "consents", "logins", "sessions", "audit_log", "contacts"} <= held
+    assert held <= first["description"].keys()
+    [own] = [line["row"] for line in lines if line["table"] == "members"]
+    assert (own["id"], own["email"]) == (member, "viewer@north.example")
+    for secret in (customer.owner, customer.email, session, "password_hash"):
+        assert secret not in json.dumps(lines), secret
+
+
 async def test_the_hours_of_which_no_readings_are_left_are_in_it_as_hourly_means(service: Service) -> None:
     customer = await service.customer()
     now = service.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=3)
