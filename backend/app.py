@@ -32,13 +32,15 @@ from backend.config import BackendSettings, Misconfigured
 from backend.console.pages import ROUTES as PAGES
 from backend.ids import AccountId
 from backend.jobs import every
+from backend.notify import digests
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.email import Email
 from backend.notify.outbox import Outbox
 from backend.notify.pictures import Pictures
 from backend.notify.protocol import NotConfigured, Notifier
 from backend.notify.routing import Channel
-from backend.notify.sms import Sms
+from backend.notify.sms import providers
+from backend.notify.webhook import Webhook
 from backend.operator_socket import answering
 from backend.privacy import ceasing, erasing, keeping, processors
 from backend.privacy.duties import Duties
@@ -63,6 +65,8 @@ DUTIES_S: Final = 5.0
 """How often letters are looked for, and what else is due about personal data."""
 SWEEP_S: Final = 2.0
 """How often is looked whether it is time to remove what is past its window."""
+DIGESTS_S: Final = 60.0
+"""How often it is looked whether a digest is due."""
 TIDY_S: Final = 3_600.0
 """How often what is past its use is removed."""
 TEND_S: Final = 300.0
@@ -98,7 +102,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
             log.warning("account.erased_again", account=account)
         meters = Meters()
         public_url = settings.public_url or url
-        notifiers = _notifiers(settings, database, clock)
+        notifiers = _notifiers(settings, database, clock, public_url)
         for channel, notifier in notifiers.items():
             if not await notifier.is_registered():
                 log.warning("notify.no_processor", channel=channel.value, advice="itsminer-backend processor add")
@@ -128,6 +132,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
                 tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
                 tasks.create_task(every(DUTIES_S, "exports", lambda: services.exports.do(now=clock())), name="exports"),
                 tasks.create_task(every(DUTIES_S, "ceasing", lambda: _cease(services, clock())), name="ceasing"),
+                tasks.create_task(every(DIGESTS_S, "digests", lambda: _digests(services, clock())), name="digests"),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
             await _answer(serving, listening, url, settings, stop)
@@ -181,6 +186,11 @@ async def _cease(services: Services, now: datetime) -> None:
     await ceasing.go_on(services.database, services.store, erased_file=services.settings.erased_file, now=now)
 
 
+async def _digests(services: Services, now: datetime) -> None:
+    if await digests.open_due(services.database, now=now):
+        services.wake()
+
+
 async def _tidy(services: Services, now: datetime) -> None:
     async with services.database.begin() as session:
         await enrolment.forget_expired(session, now=now)
@@ -200,7 +210,7 @@ async def _prepare(database: Database, settings: BackendSettings, *, now: dateti
         log.warning("keys.beside_the_registry", advice="seal.keys_file on another disk")
     await database.migrate()
     async with database.begin() as session:
-        await processors.register_this_machine(session, now=now)
+        await processors.register_own(session, now=now)
 
 
 def _store(settings: BackendSettings, clock: Clock) -> Store:
@@ -248,17 +258,21 @@ def _warnings(
     return dispatcher, engine
 
 
-def _notifiers(settings: BackendSettings, database: Database, clock: Clock) -> dict[Channel, Registered]:
+def _notifiers(
+    settings: BackendSettings, database: Database, clock: Clock, public_url: str
+) -> dict[Channel, Registered]:
     """The channels that are configured; the messages of the others wait."""
     notifiers: dict[Channel, Registered] = {}
     try:
         if settings.smtp.host is not None:
             notifiers[Channel.EMAIL] = Registered(Email(settings.smtp), settings.smtp.host, database, clock)
-        if settings.sms.url is not None:
-            host = urlsplit(settings.sms.url).hostname or ""
-            notifiers[Channel.SMS] = Registered(Sms(settings.sms), host, database, clock)
+        if (texts := providers.notifier(settings.sms, public_url, settings.data_dir)) is not None:
+            host = urlsplit(settings.sms.url or "//localhost").hostname or ""
+            notifiers[Channel.SMS] = Registered(texts, host, database, clock)
     except NotConfigured as error:
         raise Misconfigured(str(error)) from error
+    webhook = Webhook(settings.webhook, clock)
+    notifiers[Channel.WEBHOOK] = Registered(webhook, processors.WEBHOOKS, database, clock)
     for channel in Channel:
         if channel not in notifiers:
             log.warning("notify.not_configured", channel=channel.value)

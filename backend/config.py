@@ -37,6 +37,7 @@ _SECRETS: Final = {
     ("registry", "url"): "ITSMINER_REGISTRY_URL",
     ("smtp", "password"): "ITSMINER_SMTP_PASSWORD",
     ("sms", "token"): "ITSMINER_SMS_TOKEN",
+    ("sms", "signature_secret"): "ITSMINER_SMS_SIGNATURE_SECRET",
     ("seal", "keys"): "ITSMINER_SEAL_KEYS",
     ("store", "master_key"): "ITSMINER_MASTER_KEY",
     ("store", "token"): "ITSMINER_INFLUX_TOKEN",
@@ -163,19 +164,40 @@ class Smtp(_Settings):
 
 
 class Sms(_Settings):
-    """The SMS gateway (Twilio's message API). Without `url` no text is sent."""
+    """The SMS gateway. Without `url` (or `file`, for a dry run) no text is sent."""
 
-    url: HttpUrl | None = None
+    provider: Literal["twilio", "vonage", "http", "file"] = "twilio"
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/\S*)?$", max_length=500)] | None = None
     account: str | None = None
     token_file: Path | None = None
     token: SecretStr | None = None
     sender: Annotated[str, StringConstraints(pattern=r"^(\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11})$")] | None = None
+    signature_secret_file: Path | None = None
+    signature_secret: SecretStr | None = None  # vonage: what it signs its delivery receipts with
+    method: Literal["GET", "POST", "PUT"] = "POST"  # of the provider http, as all that follows but `file`
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: Annotated[str, StringConstraints(max_length=10_000)] = ""
+    bad_number: Annotated[str, StringConstraints(max_length=500)] | None = None  # a pattern in answers
+    file: Path | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.url is not None and (self.account is None or self.token is None or self.sender is None):
+        is_whole = self.account is not None and self.token is not None and self.sender is not None
+        if self.url is not None and self.provider in ("twilio", "vonage") and not is_whole:
             raise ValueError("a url needs account, sender, and token_file or ITSMINER_SMS_TOKEN in the environment")
+        if self.provider == "file" and self.file is None:
+            raise ValueError("the provider file needs file, where texts are written to")
+        try:
+            re.compile(self.bad_number or "")
+        except re.error as error:
+            raise ValueError(f"bad_number is no regular expression: {error}") from error
         return self
+
+
+class Webhook(_Settings):
+    """Webhooks of members' own on-call tools."""
+
+    allow: tuple[Network, ...] = ()  # networks that are not public and may be sent to
 
 
 class Contact(_Settings):
@@ -218,6 +240,7 @@ class BackendSettings(_Settings):
     notify: Notify = Notify()
     smtp: Smtp = Smtp()
     sms: Sms = Sms()
+    webhook: Webhook = Webhook()
     contact: Contact = Contact()
     privacy: Privacy = Privacy()
     log: Log = Log()

@@ -10,6 +10,7 @@ from backend.api import health, machines, series, sites, warnings
 from backend.api.account_routes import account_routes
 from backend.api.enrolment import Enrolment, EnrolReply, EnrolRequest
 from backend.api.ingest import BatchReply, Ingest
+from backend.api.notify_routes import notify_routes
 from backend.api.openapi import described_by
 from backend.api.privacy_routes import privacy_routes
 from backend.api.rights_routes import rights_routes
@@ -119,7 +120,14 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             media_type="text/plain",
         ),
     )
-    table = (*table, *account_routes(accounts), *privacy_routes(), *rights_routes(), *sharing_routes())
+    table = (
+        *table,
+        *account_routes(accounts),
+        *privacy_routes(),
+        *rights_routes(),
+        *sharing_routes(),
+        *notify_routes(),
+    )
     table = tuple(_collecting(route) if route.path in COLLECTING else route for route in table)
     return (*table, described_by(table))
 

@@ -29,19 +29,36 @@ def document(claim: Claim, site: Site, catalogue: Catalogue, page_url: str, tong
     agenda = claim.agenda
     told = [*agenda.new, *agenda.standing, *agenda.over]
     alerts = [_alert(warning, site, catalogue, page_url, tongue) for warning in told[:MOST]]
-    labels: Sequence[Mapping[str, str]] = [alert["labels"] for alert in alerts]
-    annotations: Sequence[Mapping[str, str]] = [alert["annotations"] for alert in alerts]
-    receiver = claim.contact.label or claim.contact.id if claim.contact is not None else "itsminer"
+    status = "firing" if agenda.new or agenda.standing else "resolved"
+    group = {"site": site.id}
+    return _body(claim, status, group, alerts, page_url, cut=max(0, len(told) - MOST), now=now)
+
+
+def ping(claim: Claim, page_url: str) -> str:
+    """No alert at all: what takes this is there, and nobody is woken."""
+    return _body(claim, "resolved", {}, [], page_url, cut=0, now=claim.created_at)
+
+
+def _body(
+    claim: Claim,
+    status: str,
+    group: Mapping[str, str],
+    alerts: Sequence[Mapping[str, Any]],
+    page_url: str,
+    *,
+    cut: int,
+    now: datetime,
+) -> str:
     return json.dumps(
         {
             "version": "4",
-            "groupKey": f'{{}}:{{site="{site.id}"}}',
-            "truncatedAlerts": max(0, len(told) - MOST),
-            "status": "firing" if agenda.new or agenda.standing else "resolved",
-            "receiver": receiver,
-            "groupLabels": {"site": site.id},
-            "commonLabels": _common(labels),
-            "commonAnnotations": _common(annotations),
+            "groupKey": f"{{}}:{json.dumps(dict(group))}",
+            "truncatedAlerts": cut,
+            "status": status,
+            "receiver": claim.contact.label or claim.contact.id if claim.contact is not None else "itsminer",
+            "groupLabels": group,
+            "commonLabels": _common([alert["labels"] for alert in alerts]),
+            "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
             "externalURL": page_url,
             "alerts": alerts,
             "messageId": claim.id,  # ours: the same when this message is sent again

@@ -42,7 +42,7 @@ def drawn(
         return _LEFT + across * (WIDTH - _LEFT - _RIGHT), HEIGHT - _BOTTOM - up * (HEIGHT - _TOP - _BOTTOM)
 
     picture = Image.new("RGB", (WIDTH, HEIGHT), _PAPER)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(26)
+    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(30)
     if since < end:
         pen.rectangle((place(max(since, start), high), place(end, low)), fill=_BAD)
     for mark in marks:

@@ -15,11 +15,11 @@ from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import Notify
-from backend.notify import caps, digests, failing
+from backend.notify import caps, digests, failing, verifying
 from backend.notify.agenda import Agenda, Planner
 from backend.notify.claim import Claim, remembered, told_by, warnings
 from backend.notify.notices import NOTICE, addressed
-from backend.notify.outbox import GIVE_UP, KIND, Outbox, insert_new, last_sent, new_row
+from backend.notify.outbox import GIVE_UP, KIND, Outbox, insert_new, last_sent, look_again, new_row
 from backend.notify.routing import Channel, address
 from backend.privacy import restricting
 from backend.registry.database import Database
@@ -148,6 +148,10 @@ class Claims:
             if row is None or row.sent_at is not None:
                 return  # sent twice, by us and by whoever held it after our lease: told once
             row.sent_at, row.claimed_until, row.last_error = now, None, None
+            if row.body.get("notice") == verifying.PING:
+                contact = await session.get_one(Contact, row.contact_id)
+                verifying.is_verified(contact, now)
+                await look_again(session, contact, now=now)
             if claim.site is not None:
                 await _tell(session, row)
                 await session.flush()
@@ -180,7 +184,7 @@ class Claims:
             await session.flush()
             if claim.contact is not None and is_contact_bad:
                 contact = await session.get_one(Contact, claim.contact.id)
-                await failing.mark(session, claim, contact, error, self._outbox, now)
+                await failing.mark(session, contact, error, self._outbox, now=now)
             elif claim.site is not None:
                 last = now + timedelta(seconds=self._settings.repeat_s)
                 await self._follow(session, claim, claim.site, last, now)
@@ -199,7 +203,7 @@ async def _take_digest(
     session: AsyncSession, row: OutboxMessage, member: Member, contact: Contact, to: str, now: datetime
 ) -> Claim | None:
     digest = await digests.gather(session, contact, row.body)
-    if digest is None or row.expires_at <= now or contact.digest == "none":
+    if digest is None or row.expires_at <= now or contact.digests == "none":
         await session.delete(row)
         return None
     row.attempts += 1
@@ -226,6 +230,7 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
     row.attempts += 1
     row.claimed_until = now + LEASE
     to, notice = found
+    contact = await session.get(Contact, row.contact_id) if row.contact_id is not None else None
     return Claim(
         id=row.id,
         attempt=row.attempts,
@@ -233,7 +238,7 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
         channel=Channel(row.channel),
         to=to,
         member=member,
-        site=None,
+        contact=contact,
         agenda=Agenda(),
         notice=notice,
     )

@@ -6,25 +6,23 @@ Nothing to say, no mail.
 
 from __future__ import annotations
 
-import calendar
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.notify.outbox import GIVE_UP, insert_new
+from backend.registry.contacts import next_digest
 from backend.registry.database import Database
 from backend.registry.tables import Contact, Site, Warning
 
 KIND: Final = "digest"
 PERIODS: Final = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
 
-_AT: Final = time(8)  # in the contact's time zone
 _MOST: Final = 2_000
 """Warnings that one digest looks at; a farm with more had other mails about them."""
 
@@ -39,24 +37,13 @@ class Digest:
     sites: Sequence[tuple[Site, Sequence[Warning]]]
 
 
-def next_due(contact: Contact, after: datetime) -> datetime:
-    """The next morning (of a Monday, for a week's) in the contact's time zone."""
-    zone = ZoneInfo(contact.time_zone)
-    day = after.astimezone(zone).date()
-    while True:
-        due = datetime.combine(day, _AT, zone).astimezone(UTC)
-        if due > after and (contact.digest == "daily" or day.weekday() == calendar.MONDAY):
-            return due
-        day += timedelta(days=1)
-
-
 async def open_due(database: Database, *, now: datetime) -> int:
     """Open each digest that is due; how many. Who was never asked gets the first one at the next time."""
     async with database.begin() as session:
         found = await session.scalars(
             select(Contact)
             .where(
-                Contact.digest != "none",
+                Contact.digests != "none",
                 Contact.channel == "email",
                 or_(Contact.digest_due_at.is_(None), Contact.digest_due_at <= now),
             )
@@ -67,7 +54,7 @@ async def open_due(database: Database, *, now: datetime) -> int:
         due = found.all()
         rows = [_row(contact, now) for contact in due if contact.digest_due_at is not None]
         for contact in due:
-            contact.digest_due_at = next_due(contact, now)
+            contact.digest_due_at = next_digest(contact, now)
         await session.flush()
         return len(await insert_new(session, rows))
 
@@ -107,9 +94,9 @@ def _row(contact: Contact, now: datetime) -> dict[str, Any]:
         "kind": KIND,
         "dedup_key": f"{KIND}:{contact.id}",
         "body": {
-            "since": (until - PERIODS[contact.digest]).isoformat(),
+            "since": (until - PERIODS[contact.digests]).isoformat(),
             "until": until.isoformat(),
-            "every": contact.digest,
+            "every": contact.digests,
         },
         "created_at": now,
         "due_at": now,

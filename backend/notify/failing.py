@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.accounts import mailing
 from backend.ids import AccountId, SiteId
-from backend.notify.claim import Claim
 from backend.notify.outbox import Outbox
 from backend.notify.routing import Channel, contact
 from backend.registry.tables import Contact, Member, OutboxMessage, Site
@@ -20,12 +19,12 @@ from backend.warnings.severity import Severity
 _log = structlog.get_logger()
 
 
-async def mark(session: AsyncSession, claim: Claim, failed: Contact, error: str, outbox: Outbox, now: datetime) -> None:
+async def mark(session: AsyncSession, failed: Contact, error: str, outbox: Outbox, *, now: datetime) -> None:
     """Nothing goes there until it is verified anew. Who else can be reached learns that, and what it was to tell."""
     failed.failed_at, failed.failure = now, error[:200]
     if failed.address is None:
         member = await session.get_one(Member, failed.member_id)
-        match claim.channel:
+        match failed.channel:
             case Channel.EMAIL:
                 member.email_failed_at = now
             case Channel.SMS:
@@ -48,4 +47,4 @@ async def mark(session: AsyncSession, claim: Claim, failed: Contact, error: str,
             )
     for site in await session.scalars(select(Site.id).where(Site.account_id == failed.account_id)):
         await outbox.announce(session, AccountId(failed.account_id), SiteId(site), severities=Severity, now=now)
-    _log.warning("contact.failed", contact=failed.id, channel=claim.channel.value, reason=error)
+    _log.warning("contact.failed", contact=failed.id, channel=failed.channel, reason=error)

@@ -35,9 +35,14 @@ def plain(text: str) -> str:
     return text.translate(_PLAIN)
 
 
+def is_gsm(text: str) -> bool:
+    """Whether the 7-bit alphabet has all of it."""
+    return all(char in _BASIC or char in _EXTENDED for char in text)
+
+
 def parts(text: str) -> int:
     """How many parts the text is sent, and charged, as."""
-    if all(char in _BASIC or char in _EXTENDED for char in text):
+    if is_gsm(text):
         return _parts([2 if char in _EXTENDED else 1 for char in text], alone=160, joined=153)
     return _parts([2 if ord(char) > 0xFFFF else 1 for char in text], alone=70, joined=67)
 

@@ -17,7 +17,7 @@ from backend.accounts.mailing import NOTICE
 from backend.notify.routing import Channel, contact
 from backend.notify.tongue import Tongue
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Challenge, Member, OutboxMessage
+from backend.registry.tables import Challenge, Contact, Member, OutboxMessage
 
 __all__ = ["NOTICE", "Notice", "addressed", "subject", "text"]
 
@@ -36,6 +36,9 @@ async def addressed(
 ) -> tuple[str, Notice] | None:
     """Where a notice goes and what it is; None when there is no point in it any more."""
     name: str = row.body["notice"]
+    if row.contact_id is not None:
+        found = await session.get_one(Contact, row.contact_id)
+        return None if found.address is None else (found.address, Notice(name))
     if "challenge" not in row.body:
         to = contact(member, Channel(row.channel))
         return None if to is None else (to, Notice(name, about=row.body.get("about")))

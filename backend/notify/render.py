@@ -121,6 +121,8 @@ class Renderer:
         )
 
     def _notice(self, claim: Claim, notice: Notice, tongue: Tongue) -> Message:
+        if claim.channel is Channel.WEBHOOK:
+            return self._ping(claim)
         is_text = claim.channel is Channel.SMS
         words = notices.text(notice, self._contact.name, self._links.page, tongue)
         if not is_text:
@@ -133,6 +135,20 @@ class Renderer:
             subject=notices.subject(notice, self._contact.name, tongue),
             text=texts.shortened(iter([words])) if is_text else words,
             html=None,
+            created_at=claim.created_at,
+        )
+
+    def _ping(self, claim: Claim) -> Message:
+        """What a webhook shows by taking it that it is there."""
+        contact = claim.contact
+        return Message(
+            id=claim.id,
+            to=claim.to,
+            topic=claim.id,
+            subject="ping",
+            text=alertmanager.ping(claim, self._links.page),
+            html=None,
+            secret=contact.secret if contact is not None else None,
             created_at=claim.created_at,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +13,9 @@ from backend.ids import AccountId
 from backend.registry import contacts
 from backend.registry.tables import Contact, Member
 from backend.warnings.severity import Severity
+
+NOTHING: Final = "none"
+"""The severity of a contact that is told of no warning."""
 
 
 class Channel(StrEnum):
@@ -68,11 +72,16 @@ class Audience:
 
     def _told(self, severity: Severity, site: str) -> list[Contact]:
         here = [(each, member) for each, member in self.contacts if not each.sites or site in each.sites]
-        wanting = [(each, member) for each, member in here if severity.rank >= Severity(each.severity).rank]
+        wanting = [(each, member) for each, member in here if _wants(each, severity)]
         if reached := [each for each, member in wanting if address(each, member) is not None]:
             return reached
         has_failed = any(_has_failed(each, member) for each, member in wanting)
-        return [each for each, member in here if address(each, member) is not None] if has_failed else []
+        instead = [each for each, member in here if each.severity != NOTHING and address(each, member) is not None]
+        return instead if has_failed else []
+
+
+def _wants(of: Contact, severity: Severity) -> bool:
+    return of.severity != NOTHING and severity.rank >= Severity(of.severity).rank
 
 
 def _has_failed(of: Contact, member: Member) -> bool:

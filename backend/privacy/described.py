@@ -117,6 +117,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "delivery_at": "when the network said that",
     "details": "in the requester's words",
     "digest": "SHA-256 of the entry and the one before it",
+    "digests": "how often summaries are sent: none, daily, weekly",
     "digest_due_at": "when the next digest is due",
     "due_at": "when it is due",
     "email": "e-mail address",

@@ -23,6 +23,8 @@ from backend.registry.names import name as checked
 from backend.registry.privacy_tables import Processor
 
 THIS_MACHINE: Final = "this machine"
+WEBHOOKS: Final = "webhooks"
+"""Stands for the hosts that accounts name themselves; ending it ends all webhooks at once."""
 _LOOPBACK: Final = "localhost"
 
 
@@ -41,8 +43,11 @@ async def register(session: AsyncSession, *, name: str, host: str, gets: str, wh
     return made
 
 
-async def register_this_machine(session: AsyncSession, *, now: datetime) -> None:
-    """Once: a mail server on this machine is run by who runs the service."""
+async def register_own(session: AsyncSession, *, now: datetime) -> None:
+    """Once: a mail server on this machine is run by who runs the service; a webhook's by who asked for it."""
+    if await session.get(Processor, WEBHOOKS) is None:
+        gets, why = "warnings under pseudonyms", "members have their own on-call tools told"
+        await register(session, name=WEBHOOKS, host=WEBHOOKS, gets=gets, why=why, now=now)
     if await session.get(Processor, THIS_MACHINE) is None:
         gets, why = "messages to members, with their contacts", "programs on this machine hand messages on"
         await register(session, name=THIS_MACHINE, host=_LOOPBACK, gets=gets, why=why, now=now)

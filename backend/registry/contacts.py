@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,10 +25,11 @@ MOST: Final = 50
 """Contacts of one account that are not a member's own."""
 
 _DEFAULTS: Final[dict[str, dict[str, str]]] = {
-    "email": {"severity": "warning", "digest": "daily"},
-    "sms": {"severity": "critical", "digest": "none"},
-    "webhook": {"severity": "warning", "digest": "none"},
+    "email": {"severity": "warning", "digests": "daily"},
+    "sms": {"severity": "critical", "digests": "none"},
+    "webhook": {"severity": "warning", "digests": "none"},
 }
+_DIGEST_AT: Final = time(8)
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -82,6 +84,19 @@ async def find(session: AsyncSession, account: AccountId, contact: str, *, is_ch
     return found
 
 
+def next_digest(contact: Contact, after: datetime) -> datetime | None:
+    """When its next digest is due: a morning (of a Monday, for a week's) in its own time zone. None: never."""
+    if contact.digests == "none":
+        return None
+    zone = ZoneInfo(contact.time_zone)
+    day = after.astimezone(zone).date()
+    while True:
+        due = datetime.combine(day, _DIGEST_AT, zone).astimezone(UTC)
+        if due > after and (contact.digests == "daily" or day.weekday() == calendar.MONDAY):
+            return due
+        day += timedelta(days=1)
+
+
 def webhook_url(value: str) -> str:
     """An address that a webhook may have. Raises `Invalid`; the message quotes nothing."""
     try:
@@ -111,7 +126,7 @@ def checked_preferences(changes: dict[str, Any]) -> dict[str, Any]:
 
 def _new(member: Member, channel: str, address: str | None, now: datetime) -> Contact:
     defaults = _DEFAULTS[channel]
-    return Contact(
+    made = Contact(
         id=ids.new("ctc"),
         account_id=member.account_id,
         member_id=member.id,
@@ -123,6 +138,8 @@ def _new(member: Member, channel: str, address: str | None, now: datetime) -> Co
         after_min=0,
         time_zone="UTC",
         critical_passes=True,
-        digest=defaults["digest"],
+        digests=defaults["digests"],
         created_at=now,
     )
+    made.digest_due_at = next_digest(made, now)
+    return made

@@ -366,7 +366,7 @@ class Contact(Base):
     time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
     critical_passes: Mapped[bool] = mapped_column(default=True)  # quiet hours
     language: Mapped[str | None] = mapped_column(String(8))  # None: the member's
-    digest: Mapped[str] = mapped_column(String(8), default="none")  # none, daily, weekly
+    digests: Mapped[str] = mapped_column(String(8), default="none")  # none, daily, weekly
     digest_due_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 

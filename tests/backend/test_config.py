@@ -14,7 +14,7 @@ from backend import config
 from backend.config import BackendSettings, Misconfigured, load
 
 EXAMPLE = Path(config.__file__).with_name("backend.example.toml")
-NOT_IN_THE_FILE = {"seal.keys", "store.master_key", "store.token", "smtp.password", "sms.token"}
+NOT_IN_THE_FILE = {"seal.keys", "store.master_key", "store.token", "smtp.password", "sms.token", "sms.signature_secret"}
 
 
 def written(folder: Path, text: str) -> Path:

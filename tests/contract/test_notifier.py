@@ -13,10 +13,23 @@ from pydantic import SecretStr
 
 from backend.config import Sms as SmsSettings
 from backend.config import Smtp
+from backend.config import Webhook as WebhookSettings
 from backend.notify.email import Email
 from backend.notify.protocol import Message, NeverDeliverable, Notifier, NotifierError, TryLater
-from backend.notify.sms import Sms
-from tests.backend.notify.servers import Behaviour, Gateway, mail_server, sms_gateway
+from backend.notify.sms.gateway import Sms
+from backend.notify.sms.template import Template
+from backend.notify.sms.twilio import Twilio
+from backend.notify.sms.vonage import Vonage
+from backend.notify.webhook import Webhook
+from tests.backend.notify.servers import (
+    Behaviour,
+    Gateway,
+    VonageGateway,
+    WebGateway,
+    http_gateway,
+    mail_server,
+    sms_gateway,
+)
 
 
 @dataclass
@@ -50,10 +63,41 @@ async def sms(stack: AsyncExitStack, port: int | None) -> Channel:
     settings = SmsSettings(
         url=f"http://127.0.0.1:{port or server.port}", account="AC1", token=SecretStr("s3cret"), sender="+12025550100"
     )
-    return Channel(Sms(settings), server, "+12025550123")
+    return Channel(Sms(Twilio(settings, None)), server, "+12025550123")
 
 
-CHANNELS = {"email": email, "sms": sms}
+async def vonage(stack: AsyncExitStack, port: int | None) -> Channel:
+    server = await stack.enter_async_context(http_gateway(VonageGateway))
+    settings = SmsSettings(
+        provider="vonage",
+        url=f"http://127.0.0.1:{port or server.port}",
+        account="key",
+        token=SecretStr("s3cret"),
+        sender="Farm",
+    )
+    return Channel(Sms(Vonage(settings, None)), server, "+12025550123")
+
+
+async def template(stack: AsyncExitStack, port: int | None) -> Channel:
+    server = await stack.enter_async_context(http_gateway(WebGateway))
+    settings = SmsSettings(
+        provider="http",
+        url=f"http://127.0.0.1:{port or server.port}/send/{{id}}",
+        headers={"X-To": "{to}", "Content-Type": "text/plain"},
+        body="{text}",
+        bad_number="status 410",
+    )
+    return Channel(Sms(Template(settings, None)), server, "+12025550123")
+
+
+async def webhook(stack: AsyncExitStack, port: int | None) -> Channel:
+    server = await stack.enter_async_context(http_gateway(WebGateway))
+    settings = WebhookSettings(allow=("127.0.0.0/8",))
+    to = f"http://127.0.0.1:{port or server.port}/hook?key=s3cret"
+    return Channel(Webhook(settings, lambda: datetime(2026, 1, 1, 12, tzinfo=UTC)), server, to)
+
+
+CHANNELS = {"email": email, "twilio": sms, "vonage": vonage, "http": template, "webhook": webhook}
 
 
 @pytest.fixture(params=CHANNELS)

@@ -12,7 +12,7 @@ from tests.promises.deployed import Service, until
 
 async def test_an_ended_processor_gets_nothing_more_until_another_is_registered(service: Service) -> None:
     customer = await service.customer()
-    [here] = (await service.seen("/v1/processors"))["processors"]
+    here, _webhooks = (await service.seen("/v1/processors"))["processors"]
     assert here["gets"]
     assert here["why"]
     await service.command("processor", "end", here["name"])
@@ -24,7 +24,7 @@ async def test_an_ended_processor_gets_nothing_more_until_another_is_registered(
     await until(put_off)
     assert service.mail.mails == []
     await service.command("processor", "deleted", here["name"])
-    [ended] = (await service.seen("/v1/processors"))["processors"]
+    ended, _webhooks = (await service.seen("/v1/processors"))["processors"]
     assert ended["ended_at"] <= ended["deleted_at"]
     await service.command("processor", "add", "Post", "--host", "127.0.0.1", "--gets", "mails", "--why", "to send them")
     service.ahead += timedelta(hours=2)

@@ -24,7 +24,7 @@ from backend.api.routes import routes
 from backend.config import Limits
 from backend.console.pages import ROUTES as PAGES
 from backend.registry.rights_tables import Export
-from backend.registry.tables import Base, Login, LoginSession, Member, Token, Warning
+from backend.registry.tables import Base, Contact, Login, LoginSession, Member, Token, Warning
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Answer, Customer, Service
 
@@ -38,6 +38,7 @@ NOBODYS = {
     "token": "tok_0000000000000000",
     "session": "ses_0000000000000000",
     "warning": "wrn_0000000000000000",
+    "contact_id": "ctc_0000000000000000",
     "grant": "grt_0000000000000000",
     "request": "req_0000000000000000",
     "digest": "dig_0000000000000000",
@@ -51,6 +52,18 @@ NOBODYS = {
 """Field → such a name; what an account has of each is in its `Tenant.names`."""
 
 VALUES: Mapping[str, Any] = {
+    "address": "walker@nowhere.example",
+    "after_min": 5,
+    "channel": "email",
+    "critical_passes": True,
+    "digests": "daily",
+    "message": "msg_0000000000000000",
+    "quiet_from": "22:00",
+    "quiet_to": "06:00",
+    "severity": "warning",
+    "sites": None,
+    "t": "0000000000000000" + "0" * 20,
+    "time_zone": "UTC",
     "across": None,
     "after": 0,
     "agent": "1.0",
@@ -169,6 +182,7 @@ async def tenant(service: Service, number: int) -> Tenant:
             "token": str(await session.scalar(select(Token.id).where(Token.account_id == customer.account))),
             "session": str(await session.scalar(select(LoginSession.id).where(LoginSession.login_id == login))),
             "warning": warning.id,
+            "contact_id": str(await session.scalar(select(Contact.id).where(Contact.account_id == customer.account))),
             "grant": granted["grant"],
             "request": asked["request"],
             "share": shared["share"],

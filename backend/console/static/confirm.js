@@ -6,10 +6,11 @@
     guardian: ["Do you agree as a guardian?", "/v1/guardian", "Thank you. You agreed, and your address is forgotten."],
     password: ["Set a new password", "/v1/password/reset", "Your password is set. Please log in with it.", "/login"],
     invitation: ["Join the account", "/v1/invitations/accept", "Nearly done: we sent a code to your phone.", "/verify"],
+    contact_email: ["Send warnings to this address?", "/v1/contacts/confirm", "Warnings go to it from now on.", "/"],
   };
   const REGISTRATION = "itsminer-registration"; // as in forms.js
   const find = (id) => document.getElementById(id);
-  const match = /^#([a-z]+)=([^&]+)$/.exec(location.hash);
+  const match = /^#([a-z_]+)=([^&]+)$/.exec(location.hash);
   const kind = match && KINDS[match[1]] ? match[1] : null;
   history.replaceState(null, "", location.pathname); // the token is in no history
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(kind);

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -108,34 +108,28 @@ async def mail_server(
 
 
 @dataclass
-class SmsGateway(Gateway):
-    """An SMS gateway in the shape of Twilio's message API; `answer` overrides status, headers and body."""
+class HttpGateway(Gateway):
+    """An HTTP server that takes messages; its subclasses say how it reads and answers. `answer` overrides all."""
 
     answer: tuple[int, dict[str, str], str] | None = None
+    paths: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
 
-    async def messages(self, request: web.Request) -> web.StreamResponse:
-        form = {name: str(value) for name, value in (await request.post()).items()}
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.paths.append(request.path)
-        self.forms.append(form)
-        self.keys.append(request.headers.get("Idempotency-Key", ""))
-        self.logins.append(b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode())
+        self.bodies.append(await request.read())
+        self.headers.append(dict(request.headers))
+        self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         if self.answer is not None:
             status, headers, body = self.answer
             return web.Response(status=status, headers=headers, text=body)
-        match self.behaviour:
-            case "not now":
-                return web.json_response({"code": 20429, "message": "Too Many Requests", "status": 429}, status=429)
-            case "no such contact":
-                message = f"The 'To' number {form['To']} is not a valid phone number."
-                return web.json_response({"code": 21211, "message": message, "status": 400}, status=400)
-            case "refuses the message":
-                return web.json_response({"code": 21617, "message": "too long", "status": 400}, status=400)
-            case _:
-                self.arrived.append((form["To"], form["Body"]))
+        if (refused := self.refused(request)) is not None:
+            return refused
+        self.arrived.append(self.told(request))
         if self.behaviour == "hangs":
             self.entered.set()
             await self.free.wait()
@@ -144,15 +138,82 @@ class SmsGateway(Gateway):
             assert request.transport
             request.transport.abort()
             return response
+        return self.taken()
+
+    def refused(self, request: web.Request) -> web.Response | None:
+        raise NotImplementedError
+
+    def told(self, request: web.Request) -> tuple[str, str]:
+        raise NotImplementedError
+
+    def taken(self) -> web.Response:
+        return web.json_response({}, status=201)
+
+
+class SmsGateway(HttpGateway):
+    """In the shape of Twilio's message API."""
+
+    def refused(self, request: web.Request) -> web.Response | None:
+        form = self.forms[-1]
+        self.keys.append(request.headers.get("Idempotency-Key", ""))
+        self.logins.append(b64decode(request.headers["Authorization"].removeprefix("Basic ")).decode())
+        match self.behaviour:
+            case "not now":
+                return web.json_response({"code": 20429, "message": "Too Many Requests", "status": 429}, status=429)
+            case "no such contact":
+                message = f"The 'To' number {form['To']} is not a valid phone number."
+                return web.json_response({"code": 21211, "message": message, "status": 400}, status=400)
+            case "refuses the message":
+                return web.json_response({"code": 21617, "message": "too long", "status": 400}, status=400)
+        return None
+
+    def told(self, request: web.Request) -> tuple[str, str]:
+        return self.forms[-1]["To"], self.forms[-1]["Body"]
+
+    def taken(self) -> web.Response:
         return web.json_response({"sid": f"SM{len(self.arrived):032d}", "status": "queued"}, status=201)
 
 
+class VonageGateway(HttpGateway):
+    """In the shape of Vonage's SMS API: 200 whatever happens."""
+
+    def refused(self, request: web.Request) -> web.Response | None:
+        statuses: dict[Behaviour, str] = {"not now": "1", "no such contact": "7", "refuses the message": "3"}
+        status = statuses.get(self.behaviour)
+        return None if status is None else self.say(status)
+
+    def told(self, request: web.Request) -> tuple[str, str]:
+        return f"+{self.forms[-1]['to']}", self.forms[-1]["text"]
+
+    def taken(self) -> web.Response:
+        return self.say("0")
+
+    def say(self, *statuses: str) -> web.Response:
+        parts = [{"to": self.forms[-1]["to"], "status": status, "error-text": "…"} for status in statuses]
+        return web.json_response({"message-count": str(len(parts)), "messages": parts})
+
+
+class WebGateway(HttpGateway):
+    """Any other: plain statuses, the message's id in a header."""
+
+    def refused(self, request: web.Request) -> web.Response | None:
+        statuses: dict[Behaviour, int] = {"not now": 503, "no such contact": 410, "refuses the message": 422}
+        status = statuses.get(self.behaviour)
+        return None if status is None else web.Response(status=status, text=f"status {status}")
+
+    def told(self, request: web.Request) -> tuple[str, str]:
+        return request.headers.get("X-To", str(request.url)), self.bodies[-1].decode()
+
+
+HTTP = TypeVar("HTTP", bound=HttpGateway)
+
+
 @contextlib.asynccontextmanager
-async def sms_gateway() -> AsyncIterator[SmsGateway]:
+async def http_gateway(kind: type[HTTP]) -> AsyncIterator[HTTP]:
     """A listening gateway."""
-    made = SmsGateway()
+    made = kind()
     app = web.Application()
-    app.router.add_post("/2010-04-01/Accounts/{account}/Messages.json", made.messages)
+    app.router.add_route("*", "/{tail:.*}", made.handle)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -162,3 +223,8 @@ async def sms_gateway() -> AsyncIterator[SmsGateway]:
     finally:
         made.free.set()
         await runner.cleanup()
+
+
+def sms_gateway() -> contextlib.AbstractAsyncContextManager[SmsGateway]:
+    """Twilio's."""
+    return http_gateway(SmsGateway)

@@ -15,7 +15,8 @@ from backend.config import Sms as SmsSettings
 from backend.config import Smtp
 from backend.notify.email import Email
 from backend.notify.routing import Channel
-from backend.notify.sms import Sms
+from backend.notify.sms.gateway import Sms
+from backend.notify.sms.twilio import Twilio
 from backend.registry import members
 from tests.backend.farm import Farm
 from tests.backend.notify.scripted import Scripted
@@ -39,7 +40,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_text_and_no_other_mail(north
             url=f"http://127.0.0.1:{texts.port}", account="AC1", token=SecretStr("x"), sender="+12025550100"
         )
         dispatcher = north.dispatcher(
-            {Channel.EMAIL: Email(smtp), Channel.SMS: Sms(gateway)}, clock=lambda: at(6), deadline_s=1
+            {Channel.EMAIL: Email(smtp), Channel.SMS: Sms(Twilio(gateway, None))}, clock=lambda: at(6), deadline_s=1
         )
         async with running(dispatcher):
             await mails.entered.wait()

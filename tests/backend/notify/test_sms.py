@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from backend.config import Sms as Settings
 from backend.notify import gsm
 from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, NotifierError, TryLater
-from backend.notify.sms import Sms
+from backend.notify.sms.gateway import Sms
+from backend.notify.sms.twilio import Twilio
 from tests.backend.notify.servers import SmsGateway, sms_gateway
 
 MESSAGE = Message(
@@ -25,14 +26,10 @@ MESSAGE = Message(
 
 
 def to(gateway: SmsGateway, path: str = "") -> Sms:
-    return Sms(
-        Settings(
-            url=f"http://127.0.0.1:{gateway.port}{path}",
-            account="AC1",
-            token=SecretStr("s3cret"),
-            sender="+12025550100",
-        )
+    settings = Settings(
+        url=f"http://127.0.0.1:{gateway.port}{path}", account="AC1", token=SecretStr("s3cret"), sender="+12025550100"
     )
+    return Sms(Twilio(settings, None))
 
 
 async def answered(status: int, body: str = "", headers: dict[str, str] | None = None) -> NotifierError:
@@ -116,10 +113,10 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
 def test_texts_in_the_clear_are_for_this_machine_only() -> None:
     settings = {"account": "AC1", "token": SecretStr("x"), "sender": "+12025550100"}
     with pytest.raises(NotConfigured, match="https"):
-        Sms(Settings.model_validate({"url": "http://sms.example.com", **settings}))
-    Sms(Settings.model_validate({"url": "https://sms.example.com", **settings}))
+        Twilio(Settings.model_validate({"url": "http://sms.example.com", **settings}), None)
+    Twilio(Settings.model_validate({"url": "https://sms.example.com", **settings}), None)
     with pytest.raises(NotConfigured, match="needed"):
-        Sms(Settings())
+        Twilio(Settings(), None)
 
 
 # Length.

@@ -18,7 +18,7 @@ _CONTACTS = sa.table(
     ),
     sa.column("sites", sa.JSON()),
     sa.column("critical_passes", sa.Boolean()),
-    sa.column("digest"),
+    sa.column("digests"),
     sa.column("created_at", sa.DateTime(timezone=True)),
 )
 _MEMBERS = sa.table(
@@ -56,7 +56,7 @@ def upgrade() -> None:
         sa.Column("time_zone", sa.String(length=64), nullable=False),
         sa.Column("critical_passes", sa.Boolean(), nullable=False),
         sa.Column("language", sa.String(length=8), nullable=True),
-        sa.Column("digest", sa.String(length=8), nullable=False),
+        sa.Column("digests", sa.String(length=8), nullable=False),
         sa.Column("digest_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -125,7 +125,7 @@ def _add_own() -> None:
     connection = op.get_bind()
     for row in connection.execute(sa.select(_MEMBERS)).all():
         channels = [("email", "warning", "daily"), *([("sms", "critical", "none")] if row.phone is not None else [])]
-        for channel, severity, digest in channels:
+        for channel, severity, digests in channels:
             connection.execute(
                 _CONTACTS.insert().values(
                     id=f"ctc_{row.id.removeprefix('mem_')}_{channel}",
@@ -138,7 +138,7 @@ def _add_own() -> None:
                     after_min=0,
                     time_zone="UTC",
                     critical_passes=True,
-                    digest=digest,
+                    digests=digests,
                     created_at=row.created_at,
                 )
             )

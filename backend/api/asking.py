@@ -1,0 +1,40 @@
+"""Small pages behind links in messages: what the link does, and the button that does it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from backend.api.route import HTML, Call
+from backend.notify.render import TEMPLATES
+from backend.notify.tongue import Tongue
+
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
+
+
+def page(
+    call: Call[Any], tongue: Tongue, *, title: str, text: str, button: str | None = None, status: int = 200
+) -> web.Response:
+    """The page; its button posts to the link itself."""
+    contact = call.services.settings.contact
+    words = {
+        "t": tongue.say,
+        "language": tongue.code,
+        "title": title,
+        "text": text,
+        "button": button,
+        "page_url": "/",
+        "service": contact.name,
+        "contact": f"{contact.name} <{contact.email}>" if contact.email else None,
+        "contact_address": contact.email,
+    }
+    body = TEMPLATES.get_template("ask.html").render(words).lstrip()
+    return web.Response(text=body, status=status, content_type=HTML, headers={"Content-Security-Policy": _POLICY})
+
+
+def over(call: Call[Any]) -> web.Response:
+    """For a link that is over, or was never made here: the two are told apart for nobody."""
+    tongue = Tongue()
+    text = "Links in messages end after a while. Please open the page instead."
+    return page(call, tongue, title="This link does nothing any more", text=text, status=404)
