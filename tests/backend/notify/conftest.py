@@ -10,6 +10,7 @@ import pytest
 
 from backend.registry.database import Database
 from tests.backend.farm import Farm, farm
+from tests.backend.notify.desk import Desk
 
 
 @pytest.fixture
@@ -19,3 +20,9 @@ async def north(tmp_path: Path, empty_registry: Path) -> AsyncIterator[Farm]:
     database = Database(f"sqlite:///{tmp_path / 'registry.db'}", is_disposable=True)
     yield await farm(tmp_path, database)
     await database.close()
+
+
+@pytest.fixture
+def desk(north: Farm) -> Desk:
+    """All channels over that site."""
+    return Desk(north)

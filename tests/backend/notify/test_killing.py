@@ -23,8 +23,9 @@ from tests.backend.notify.servers import mail_server
 from tests.backend.readings import at
 
 _CHILD = """
-import asyncio, sys
+import asyncio, os, signal, sys
 from datetime import datetime
+from sqlalchemy import event
 from backend.config import Contact, Notify, Smtp
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.email import Email
@@ -32,9 +33,18 @@ from backend.notify.routing import Channel
 from backend.registry.database import Database
 from backend.warnings.catalogue import Catalogue
 
-async def main(url, port, now):
+async def main(url, port, now, dies_at):
+    database = Database(url)
+    steps = iter(range(int(dies_at), -1, -1))
+
+    def step(*_arguments):  # a transaction begins, or is about to be committed
+        if next(steps, None) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for name in ("begin", "commit"):
+        event.listen(database._writer.sync_engine, name, step)
     email = Email(Smtp(host="127.0.0.1", port=int(port), tls="none", sender="farm@example.com"))
-    dispatcher = Dispatcher(Database(url), {Channel.EMAIL: email}, Notify(), catalogue=Catalogue.load(),
+    dispatcher = Dispatcher(database, {Channel.EMAIL: email}, Notify(), catalogue=Catalogue.load(),
         public_url="https://farm.example.com", contact=Contact(), clock=lambda: datetime.fromisoformat(now))
     await dispatcher.dispatch(now=datetime.fromisoformat(now))
 
@@ -42,10 +52,10 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def child(north: Farm, port: int, now: datetime) -> subprocess.Popen[bytes]:
+def child(north: Farm, port: int, now: datetime, dies_at: int = 1_000) -> subprocess.Popen[bytes]:
     url = f"sqlite:///{north.folder / 'registry.db'}"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    arguments = [sys.executable, "-c", _CHILD, url, str(port), now.isoformat()]
+    arguments = [sys.executable, "-c", _CHILD, url, str(port), now.isoformat(), str(dies_at)]
     return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
 
 
@@ -83,3 +93,20 @@ async def test_kill_9_loses_nothing_and_gives_at_most_one_duplicate_with_the_sam
         await successor.dispatch(now=at(9))
         (row,) = [row for row in await rows(north) if row.sent_at]
         assert [mail["Message-ID"] for mail in server.mails] == [f"<{row.id}@example.com>"]
+
+
+async def test_kill_9_at_each_begin_and_end_of_a_transaction_loses_nothing(north: Farm) -> None:
+    await fire(north)
+    now, dies_at, deaths = at(6), 0, 0
+    async with mail_server() as server:
+        while True:  # the dispatcher is killed at its first step, its successor at the second, …
+            one = child(north, server.port, now, dies_at)
+            if await asyncio.to_thread(one.wait) == 0:
+                break
+            assert one.returncode == -signal.SIGKILL
+            now, dies_at, deaths = now + LEASE, dies_at + 1, deaths + 1
+        ids = [mail["Message-ID"] for mail in server.mails]
+    (sent,) = [row for row in await rows(north) if row.sent_at]
+    assert deaths >= 4
+    assert set(ids) == {f"<{sent.id}@example.com>"}
+    assert len(ids) <= deaths + 1  # each death after a mail left, and before that was written down, gives one more

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from agent.wire import Board, Reading
-from backend.notify.dispatcher import Dispatcher
-from backend.notify.routing import Channel
 from backend.registry import members
 from backend.registry.tables import Member, OutboxMessage, Telling
-from backend.warnings.engine import Engine
-from tests.backend.farm import M1, M2, Farm, gone, hashing, idle, rounds
-from tests.backend.notify.scripted import Scripted
-from tests.backend.readings import at, reading
-
-
-class Desk:
-    """Engine and dispatcher over a farm, with a clock that the test moves."""
-
-    def __init__(self, farm: Farm) -> None:
-        self.farm = farm
-        self.engine: Engine = farm.engine()
-        self.mail, self.text = Scripted(), Scripted()
-        self.dispatcher: Dispatcher = farm.dispatcher({Channel.EMAIL: self.mail, Channel.SMS: self.text})
-
-    async def judge(self, readings: list[Reading], now: datetime | None = None, **fields: object) -> None:
-        await self.farm.judge(self.engine, readings, now=now, **fields)
-
-    async def until(self, minute: float) -> list[int]:
-        """Send what is due until then; how many mails and texts left so far."""
-        while (due_at := await self.dispatcher.next_due()) is not None and due_at <= at(minute):
-            await self.dispatcher.dispatch(now=due_at)
-        return [len(self.mail.messages), len(self.text.messages)]
-
-
-@pytest.fixture
-def desk(north: Farm) -> Desk:
-    return Desk(north)
-
-
-def hot(number: int, minute: float, temp_c: float = 95) -> Reading:
-    return reading(number, at(minute), hashrate_ths=110, boards=(Board(index=0, chip_temp_c=temp_c),))
-
+from tests.backend.farm import M1, M2, gone, hashing, idle, rounds
+from tests.backend.notify.desk import Desk, hot
+from tests.backend.readings import at
 
 # Routing.
 
