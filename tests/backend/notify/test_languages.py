@@ -59,10 +59,11 @@ def everything() -> set[str]:
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_nothing_is_left_in_english_and_nothing_is_said_that_nobody_says(language: str) -> None:
+def test_hardly_anything_is_left_in_english_and_nothing_is_said_that_nobody_says(language: str) -> None:
     with (LANGUAGES / f"{language}.po").open("rb") as file:
         words = {message.id: message for message in read_po(file) if message.id}
-    assert everything() - words.keys() == set(), "translate these"
+    missing = everything() - words.keys()  # a new text is English until somebody has translated it, but few may be
+    assert len(missing) <= len(everything()) / 20, f"translate these: {missing}"
     punctuation = {text for text in words if not re.search(r"[a-z]", re.sub(r"\{\w+\}", "", text), re.IGNORECASE)}
     assert words.keys() - everything() - punctuation == set(), "nobody says these any more"
     for text, message in words.items():
