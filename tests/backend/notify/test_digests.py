@@ -48,7 +48,7 @@ async def test_a_digest_tells_the_day_once_and_says_how_to_end_it(desk: Desk) ->
         assert "help@example.com" in said
         assert digest.unsubscribe_url
         assert digest.unsubscribe_url in said
-    token = digest.unsubscribe_url.partition("token=")[2]
+    token = str(digest.unsubscribe_url).partition("token=")[2]
     contact = await desk.set_contact("email")
     assert links.about(desk.farm.database.keys, "digest", token) == contact
     assert links.about(desk.farm.database.keys, "unsubscribe", token) is None
