@@ -32,8 +32,8 @@ async def room(session: AsyncSession, account: str, most: int, *, now: datetime)
     theirs until they are done (weakly, so that new messages of the account can be written meanwhile).
     """
     await session.get_one(Account, account, with_for_update={"key_share": True})
-    times = await session.scalars(
-        select(OutboxMessage.sent_at)
+    rows = await session.execute(
+        select(OutboxMessage.sent_at, OutboxMessage.body["is_last"].as_boolean())
         .where(
             OutboxMessage.account_id == account,
             OutboxMessage.channel == Channel.SMS.value,
@@ -46,9 +46,10 @@ async def room(session: AsyncSession, account: str, most: int, *, now: datetime)
         )
         .order_by(OutboxMessage.sent_at)
     )
-    taken = [time or now for time in times]
-    if len(taken) < most:
+    taken = [(sent_at or now, bool(is_last)) for sent_at, is_last in rows]
+    told = [sent_at for sent_at, is_last in taken if not is_last]
+    if len(told) < most:
         return Room()
-    if len(taken) == most:
+    if len(told) == len(taken):
         return Room(is_last=True)
-    return Room(again_at=min(taken) + DAY)
+    return Room(again_at=min(told) + DAY)
