@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pydantic import SecretStr
 
 from backend.config import Smtp
 from backend.notify.email import Email
-from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, NotifierError, TryLater
+from backend.notify.protocol import Image, Message, NeverDeliverable, NotConfigured, NotifierError, TryLater
 from tests.backend.notify.servers import MailServer, mail_server
 
 MESSAGE = Message(
@@ -67,6 +68,29 @@ async def test_a_mail_arrives_in_text_and_html_with_its_headers() -> None:
     assert html.get_content().strip() == MESSAGE.html
     assert all(byte < 128 for byte in server.raw[0])  # any server can take it
     assert max(map(len, server.raw[0].splitlines())) <= 998
+
+
+async def test_a_picture_travels_inside_the_mail_beside_the_html_that_shows_it() -> None:
+    image = Image("chart.msg_1@itsminer", b"\x89PNG\r\n\x1a\n...", "a chart")
+    async with mail_server() as server:
+        await plain(server).send(replace(MESSAGE, html='<img src="cid:chart.msg_1@itsminer">', image=image))
+    (mail,) = server.mails
+    text, related = mail.iter_parts()
+    assert (text.get_content_type(), related.get_content_type()) == ("text/plain", "multipart/related")
+    html, picture = related.iter_parts()
+    assert "cid:chart.msg_1@itsminer" in html.get_content()
+    assert (picture["Content-ID"], picture.get_content_disposition()) == ("<chart.msg_1@itsminer>", "inline")
+    assert picture.get_content() == image.png
+
+
+async def test_a_digest_carries_the_one_click_header() -> None:
+    async with mail_server() as server:
+        await plain(server).send(replace(MESSAGE, unsubscribe_url="https://farm.example.com/v1/digest/stop?token=x"))
+        await plain(server).send(MESSAGE)
+    digest, warning = server.mails
+    assert digest["List-Unsubscribe"] == "<https://farm.example.com/v1/digest/stop?token=x>"
+    assert digest["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert warning["List-Unsubscribe"] is None
 
 
 async def test_the_same_message_has_the_same_id_whenever_it_is_sent() -> None:
