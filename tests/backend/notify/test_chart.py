@@ -56,7 +56,7 @@ def near(picture: Pillow.Image, colour: tuple[int, int, int], box: tuple[int, in
     part = picture.convert("RGB").crop(box)
     data = part.tobytes()
     return sum(
-        all(abs(data[start + channel] - colour[channel]) < 24 for channel in range(3))
+        all(abs(data[start + channel] - colour[channel]) < 12 for channel in range(3))
         for start in range(0, len(data), 3)
     )
 
