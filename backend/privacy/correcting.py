@@ -20,7 +20,7 @@ from backend.accounts import challenges, mailing
 from backend.accounts.logins import by_email
 from backend.ids import AccountId
 from backend.privacy import audit
-from backend.registry import names, sites
+from backend.registry import contacts, names, sites
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.members import email_address, phone_number
 from backend.registry.rights_tables import Correction
@@ -79,6 +79,7 @@ async def confirm(session: AsyncSession, member: Member, field: Field, presented
         await _change_email(session, member, contact, now)
     else:
         member.phone, member.phone_verified_at, member.phone_failed_at = contact, now, None
+    await contacts.renew_own(session, member, now=now)
     await _note(session, member.account_id, member.id, field, by=member.id, request=None, now=now)
     return True
 

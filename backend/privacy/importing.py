@@ -226,7 +226,7 @@ def _adapted(table: str, row: dict[str, Any], keys: Keys, made_at: datetime, *, 
 
 def _adapt_contact(row: dict[str, Any], keys: Keys, *, verified: bool) -> None:
     """Raises `Invalid` or `BadArchive`."""
-    is_known = row["channel"] in _CHANNELS and row["digest"] in _DIGESTS and row["severity"] in {*Severity}
+    is_known = row["channel"] in _CHANNELS and row["digests"] in _DIGESTS and row["severity"] in {*Severity, "none"}
     if not is_known or not isinstance(row["sites"], list):
         raise BadArchive("contacts: there is no such channel, digest or severity")
     contacts.checked_preferences({name: row[name] for name in ("time_zone", "quiet_from", "quiet_to")})

@@ -40,6 +40,18 @@ async def add_own(session: AsyncSession, member: Member, *, now: datetime) -> No
     await session.flush()
 
 
+async def renew_own(session: AsyncSession, member: Member, *, now: datetime) -> None:
+    """A member has another address or phone, or one for the first time: what the old one failed at is forgotten."""
+    rows = await session.scalars(select(Contact).where(Contact.member_id == member.id, Contact.address.is_(None)))
+    own = {row.channel: row for row in rows}
+    for row in own.values():
+        if (member.email_failed_at if row.channel == "email" else member.phone_failed_at) is None:
+            row.failed_at, row.failure = None, None
+    if member.phone is not None and "sms" not in own:
+        session.add(_new(member, "sms", None, now))
+    await session.flush()
+
+
 async def add(
     session: AsyncSession, member: Member, channel: str, address: str, label: str, *, now: datetime
 ) -> Contact:
