@@ -17,7 +17,7 @@ from tests.backend.readings import NOW, at
 from tests.backend.store.opened import opened
 from tests.backend.store.writer import ACCOUNT, AFTERWARDS, AHEAD, MACHINES, numbered, write_until_killed
 
-ROUNDS = int(os.environ.get("ITSMINER_CRASH_ROUNDS", "24"))
+ROUNDS = int(os.environ.get("ITSMINER_CRASH_ROUNDS", "26"))
 """Of each kind. A round is half a second of a quiet machine."""
 
 
