@@ -46,8 +46,9 @@ _JOIN: Final = {
     "max": "max(max)",
     "sum": "sum(sum)",
     "count": "sum(n)",
-    "p95": "max(p95)",  # of one hour: those of several do not add up
 }
+_OF_ONE: Final = {"mean": "sum::DOUBLE / n", "min": "min", "max": "max", "sum": "sum", "count": "n", "p95": "p95"}
+"""Of a step that is one hour a machine has one row: nothing to join, which would take most of the time of a month."""
 _OF_READINGS: Final = {
     "sum": "sum({})",
     "n": "count({})",
@@ -226,9 +227,10 @@ def _steps(file: HotFile, cursor: duckdb.DuckDBPyConnection, query: SeriesQuery,
             ),
         )
     )
+    joined, grouped = (_OF_ONE, "") if query.step == HOUR else (_JOIN, " GROUP BY ALL")
     return (
-        f"SELECT machine, step, {_JOIN[query.aggregate]} AS value, NULL::TIMESTAMP AS time FROM ({rolled} UNION ALL"  # noqa: S608
-        f" SELECT machine, {step} AS step, {of_raw} FROM ({raw}) GROUP BY ALL) GROUP BY ALL"
+        f"SELECT machine, step, {joined[query.aggregate]} AS value, NULL::TIMESTAMP AS time FROM ({rolled} UNION ALL"  # noqa: S608
+        f" SELECT machine, {step} AS step, {of_raw} FROM ({raw}) GROUP BY ALL){grouped}"
     )
 
 
