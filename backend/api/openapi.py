@@ -77,7 +77,7 @@ def _operation(route: Route[Any], schemas: dict[type, Any]) -> dict[str, Any]:
         "summary": route.summary,
         "description": f"For: {RIGHTS[route.access].means}.",
         "security": _security(RIGHTS[route.access]),
-        "parameters": _parameters(route.query),
+        "parameters": _parameters(route),
         "responses": {str(route.status): succeeds} | {str(s): _problem(s, schemas) for s in _statuses(route)},
     }
     if route.body is not None:
@@ -107,10 +107,15 @@ def _problem(status: int, schemas: dict[type, Any]) -> dict[str, Any]:
     }
 
 
-def _parameters(query: type[Query]) -> list[dict[str, Any]]:
-    schema = query.model_json_schema(by_alias=True)
+def _parameters(route: Route[Any]) -> list[dict[str, Any]]:
+    schema = route.query.model_json_schema(by_alias=True)
     required = schema.get("required", [])
     return [
-        {"name": name, "in": "query", "required": name in required, "schema": of}
+        {
+            "name": name,
+            "in": "path" if f"{{{name}}}" in route.path else "query",
+            "required": name in required,
+            "schema": of,
+        }
         for name, of in schema.get("properties", {}).items()
     ]

@@ -90,8 +90,8 @@ class Call(Generic[Q]):
 class Route(Generic[Q]):
     """One method of one path. The handler answers with a model (sent as JSON) or a whole response."""
 
-    method: Literal["GET", "POST"]
-    path: str
+    method: Literal["GET", "POST", "PUT", "DELETE"]
+    path: str  # "/v1/things/{thing}": `thing` is a field of `query`
     handler: Callable[[Call[Q]], Awaitable[BaseModel | web.StreamResponse]]
     access: Access
     summary: str

@@ -16,6 +16,7 @@ from backend.api.privacy_routes import privacy_routes
 from backend.api.rights_routes import rights_routes
 from backend.api.route import Query, Route
 from backend.api.sharing_routes import sharing_routes
+from backend.api.warning_routes import warning_routes
 from backend.config import Accounts, Limits
 
 COLLECTING: Final = frozenset({
@@ -127,6 +128,7 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
         *rights_routes(),
         *sharing_routes(),
         *notify_routes(),
+        *warning_routes(),
     )
     table = tuple(_collecting(route) if route.path in COLLECTING else route for route in table)
     return (*table, described_by(table))

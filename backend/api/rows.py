@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -47,16 +47,34 @@ def post(
     problems: tuple[int, ...] = (),
 ) -> Route[Any]:
     """What goes wrong with any body: too slow, too large, no JSON, not what it should be, taken, too often."""
+    return changing("POST", path, handler, access, summary, body, reply, status=status, problems=problems)
+
+
+def changing(
+    method: Literal["POST", "PUT", "DELETE"],
+    path: str,
+    handler: Handler,
+    access: Access,
+    summary: str,
+    body: type[BaseModel] | None = None,
+    reply: type[BaseModel] | None = None,
+    query: type[Query] = Query,
+    *,
+    status: int | None = None,
+    problems: tuple[int, ...] = (),
+) -> Route[Any]:
+    """What changes something; `query` for what the path names."""
     of_body = (403, 404, 408, 409, 413, 415, 422, 429) if body is not None else ()
+    of_path = (404,) if query is not Query else ()
     return Route(
-        method="POST",
+        method=method,
         path=path,
         handler=handler,
         access=access,
         summary=summary,
-        query=Query,
+        query=query,
         body=body,
         reply=reply,
         status=status or (200 if reply is not None else 204),
-        problems=(*of_body, *problems),
+        problems=tuple(dict.fromkeys((*of_body, *of_path, *problems))),
     )

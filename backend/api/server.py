@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from typing import Any, Final
@@ -90,11 +90,11 @@ def _checked(route: Route[Any], services: Services, visits: Visits, writes: Rate
     async def handle(request: web.Request) -> web.StreamResponse:
         now = services.clock()
         bearer = await admit(request, route, services, now=now)
-        if bearer is not None and bearer.site is None and route.method == "POST":
+        if bearer is not None and bearer.site is None and route.method != "GET":
             wait_s = writes.wait_s(bearer.account or bearer.token, now)
             if wait_s > 0:
                 raise Problem(429, "too many changes at once: wait a little", retry_after_s=ceil(wait_s))
-        query = _query(route.query, request.query)
+        query = _query(route.query, request.query, request.match_info)
         call = Call(request=request, services=services, query=query, bearer=bearer, now=now)
         if route.collects:
             await _refuse_when_ending(services)
@@ -115,13 +115,15 @@ async def _refuse_when_ending(services: Services) -> None:
             raise Problem(410, "the service ends: nothing is taken any more, see /announcements", kind="ceased")
 
 
-def _query(model: type[Query], sent: MultiMapping[str]) -> Query:
-    """Parse a query string; an empty value is as good as none. Raises `Problem` 400 naming the parameter."""
+def _query(model: type[Query], sent: MultiMapping[str], path: Mapping[str, str]) -> Query:
+    """Parse a query string and what the path names; an empty value is as good as none. Raises `Problem` 400 naming the
+    parameter."""
     values: dict[str, str | list[str]] = {}
     for name in sent:
         given = [value for value in sent.getall(name) if value]
         if given:
             values[name] = given[0] if len(given) == 1 else given
+    values.update(path)
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -14,9 +14,12 @@ from backend.accounts.sessions import Sessions
 from backend.api.meters import Meters
 from backend.config import BackendSettings
 from backend.ids import AccountId, SiteId
+from backend.notify.outbox import Outbox
 from backend.privacy.exports import Exports
 from backend.registry.database import Database
 from backend.store.protocol import Store
+from backend.warnings.actions import Actions
+from backend.warnings.catalogue import Catalogue
 
 Clock = Callable[[], datetime]
 """Now, aware and UTC."""
@@ -45,8 +48,11 @@ class Services:
     sessions: Sessions = field(init=False)
     logins: Logins = field(init=False)
     exports: Exports = field(init=False)
+    actions: Actions = field(init=False)
 
     def __post_init__(self) -> None:
+        actions = Actions(self.database, Catalogue.load(), Outbox(self.settings.notify), self.settings.rules)
+        object.__setattr__(self, "actions", actions)
         sessions = Sessions(self.database, self.settings.accounts)
         object.__setattr__(self, "sessions", sessions)  # frozen for everybody else
         object.__setattr__(self, "logins", Logins(self.database, self.passwords, sessions))

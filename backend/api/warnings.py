@@ -11,6 +11,7 @@ from backend.api.moments import Moment
 from backend.api.route import Call, Query
 from backend.ids import SiteId
 from backend.registry import sites, warnings
+from backend.registry.tables import Warning as Row
 
 
 class WarningsQuery(Query):
@@ -54,23 +55,23 @@ async def listed(call: Call[WarningsQuery]) -> WarningsReply:
         found = await warnings.listed(
             session, call.account, which=query.state, site=site, since=query.since, limit=query.limit
         )
-    return WarningsReply(
-        warnings=[
-            Warning(
-                id=one.id,
-                rule=one.rule,
-                severity=one.severity,
-                site=one.site_id,
-                machine=one.machine or None,
-                model=one.model,
-                value=one.value,
-                threshold=one.threshold,
-                since=one.since,
-                started_at=one.started_at,
-                acknowledged_at=one.acknowledged_at,
-                resolved_at=one.resolved_at,
-                resolution=one.resolution,
-            )
-            for one in found
-        ]
+    return WarningsReply(warnings=[shown(one) for one in found])
+
+
+def shown(row: Row) -> Warning:
+    """A warning as it is answered."""
+    return Warning(
+        id=row.id,
+        rule=row.rule,
+        severity=row.severity,
+        site=row.site_id,
+        machine=row.machine or None,
+        model=row.model,
+        value=row.value,
+        threshold=row.threshold,
+        since=row.since,
+        started_at=row.started_at,
+        acknowledged_at=row.acknowledged_at,
+        resolved_at=row.resolved_at,
+        resolution=row.resolution,
     )

@@ -4,9 +4,9 @@
 - *over*: the contact was told of it, and it is over. What is over before it was told never shows.
 - *standing*: critical, told, still fires, and nobody acknowledged it: reminders are for these.
 - *held*: would be new or over, but not now: a silence, the contact's quiet hours, others who are asked first and
-  have not acknowledged it in vain yet, a rule that holds it back while it fires, or a site that sends a backlog, of
-  which later readings may say that it is over. This last reason ends after `CATCH_UP`, so that a site that is always
-  late is late and not mute.
+  have not acknowledged it in vain yet, a rule that holds it back while it fires or is about to, or a site that sends a
+  backlog, of which later readings may say that it is over. This last reason ends after `CATCH_UP`, so that a site that
+  is always late is late and not mute.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.config import Notify
 from backend.notify.quiet import quiet_until
 from backend.notify.routing import Audience
-from backend.registry.tables import Contact, Silence, Site, SiteWatch, Telling, Warning
+from backend.registry.tables import Contact, RuleState, Silence, Site, SiteWatch, Telling, Warning
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.severity import Severity
 
@@ -64,9 +64,9 @@ class Planner:
         agenda = Agenda()
         audience = await Audience.of(session, site.account_id)
         told_of = {severity for severity in Severity if audience.is_told(contact, severity, site.id)}
-        silences = await _silences(session, site, now)
+        silences = await _silences(session, site, contact.member_id, now)
         active = await _active(session, site, contact)
-        firing = {warning.rule for warning, _ in active}
+        firing = {warning.rule for warning, _ in active} | await self._about_to_fire(session, site, now)
         is_behind = await self._is_behind(session, site, now)
         for warning, telling in active if site.paused_at is None else ():
             severity = Severity(warning.severity)
@@ -97,6 +97,20 @@ class Planner:
         for warnings in (agenda.new, agenda.over, agenda.standing):
             warnings.sort(key=_worst_first)
         return agenda
+
+    async def _about_to_fire(self, session: AsyncSession, site: Site, now: datetime) -> set[str]:
+        """Rules of the site itself that are pending: what they will hold back is not told just before."""
+        holders = [rule.name for rule in self._catalogue if rule.holds_back]
+        rows = await session.scalars(
+            select(RuleState.rule).where(
+                RuleState.account_id == site.account_id,
+                RuleState.site_id == site.id,
+                RuleState.machine == "",
+                RuleState.rule.in_(holders),
+                RuleState.updated_at > now - CATCH_UP,
+            )
+        )
+        return set(rows)
 
     async def _is_behind(self, session: AsyncSession, site: Site, now: datetime) -> bool:
         since = await session.scalar(select(SiteWatch.behind_since).where(SiteWatch.site_id == site.id))
@@ -140,11 +154,12 @@ def _worst_first(warning: Warning) -> tuple[int, datetime, str]:
     return -Severity(warning.severity).rank, warning.since, warning.id
 
 
-async def _silences(session: AsyncSession, site: Site, now: datetime) -> Sequence[Silence]:
+async def _silences(session: AsyncSession, site: Site, member: str, now: datetime) -> Sequence[Silence]:
     rows = await session.scalars(
         select(Silence).where(
             Silence.account_id == site.account_id,
             or_(Silence.site_id.is_(None), Silence.site_id == site.id),
+            or_(Silence.member_id.is_(None), Silence.member_id == member),
             Silence.starts_at <= now,
             Silence.ends_at > now,
         )

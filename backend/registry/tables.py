@@ -242,8 +242,8 @@ class DeclaredMachines(Base):
     """So many machines of one model that a member says are at a site."""
 
     __tablename__ = "declared_machines"
-    id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
     brand: Mapped[str] = mapped_column(String(64))
     category: Mapped[str | None] = mapped_column(String(64))

@@ -19,6 +19,7 @@ from backend.ids import AccountId, SiteId
 from backend.registry.tables import Listening, RuleOverride, RuleState, Site, SiteWatch
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.event import Event, event_of
+from backend.warnings.judgement import Judgement
 from backend.warnings.overrides import Numbers, Rulebook, changed
 from backend.warnings.step import Change, Seen, State, from_json, step, to_json
 
@@ -139,11 +140,12 @@ def judge_batch(
     return result
 
 
-def values_of(batch: Batch, ill_percent: float, *, now: datetime) -> dict[str, float | None]:
+def values_of(batch: Batch, judgement: Judgement, *, now: datetime) -> dict[str, float | None]:
     """What a batch says of its site, by field."""
     return {
         SILENCE: 0.0,
-        "ill_percent": ill_percent,
+        "ill_percent": judgement.ill_percent,
+        "undiscovered": judgement.undiscovered,
         "backlog_s": batch.backlog_s,
         "clock_error_s": abs((now - batch.sent_at).total_seconds()),
     }

@@ -6,9 +6,10 @@ Each is one transaction. Raises `Missing` for what is not in the account and `Ba
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -16,21 +17,43 @@ from backend.ids import AccountId, SiteId
 from backend.notify.outbox import Outbox
 from backend.registry.database import Database
 from backend.registry.errors import Missing
-from backend.registry.tables import PausedMachine, RuleOverride, RuleState, Silence, Site, SiteWatch, Warning
-from backend.warnings.catalogue import BadRule, Catalogue
+from backend.registry.tables import (
+    PausedMachine,
+    RuleChange,
+    RuleOverride,
+    RuleState,
+    Silence,
+    Site,
+    SiteWatch,
+    Warning,
+)
+from backend.warnings.catalogue import BadRule, Catalogue, Rule
 from backend.warnings.event import Event
 from backend.warnings.overrides import Numbers, check
 from backend.warnings.publish import Publisher, log_events
 from backend.warnings.records import active, locked, watch_of
 from backend.warnings.step import Change
 
+FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a silence ends that has no end."""
+
+MOST_CHANGES: Final = 2_000
+"""Of one account: each costs with every site that is read."""
+
 
 class Actions:
     """Changes by people, for the engine to go by from the next reading on."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        outbox: Outbox,
+        settings: Mapping[str, Numbers] | None = None,
+    ) -> None:
         self._database = database
-        self._catalogue = catalogue
+        self.catalogue = catalogue
+        self.settings = settings or {}
         self._publisher = Publisher(catalogue, outbox)
 
     async def pause_machine(self, account: AccountId, site: SiteId, machine: str, *, now: datetime) -> None:
@@ -70,15 +93,21 @@ class Actions:
         *,
         machine: str | None = None,
         rule: str | None = None,
+        member: str | None = None,
         starts_at: datetime,
-        ends_at: datetime,
-    ) -> str:
-        """Tell nobody of what matches until it ends (None: anything); a maintenance window names a site only.
+        ends_at: datetime = FOREVER,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> Silence:
+        """Tell nobody, or not this member, of what matches until it ends (None: anything); a maintenance window names
+        a site only.
 
-        What fires meanwhile and still does at its end is told then. Returns the silence's id.
+        What fires meanwhile and still does at its end is told then.
         """
-        if rule is not None and rule not in self._catalogue:
-            raise BadRule(f"there is no rule {rule}")
+        if rule is not None:
+            self.known(rule)
+        if ends_at <= starts_at:
+            raise BadRule("it has to end after it begins")
         async with self._database.begin() as session:
             if site is not None:
                 await _site(session, account, site)
@@ -88,11 +117,45 @@ class Actions:
                 site_id=site,
                 machine=machine,
                 rule=rule,
+                member_id=member,
+                made_by=by,
+                reason=reason,
                 starts_at=starts_at,
                 ends_at=ends_at,
             )
             session.add(silence)
-            return silence.id
+            return silence
+
+    async def end_silence(self, account: AccountId, silence: str, *, member: str | None = None, now: datetime) -> None:
+        """End a silence now; one of a member's own is ended by them alone. What fires is told."""
+        async with self._database.begin() as session:
+            found = await session.scalar(
+                select(Silence).where(
+                    Silence.id == silence,
+                    Silence.account_id == account,
+                    or_(Silence.member_id.is_(None), Silence.member_id == member),
+                    Silence.ends_at > now,
+                )
+            )
+            if found is None:
+                raise Missing("there is no such silence")
+            if found.starts_at >= now:
+                await session.delete(found)  # it never began
+                return
+            found.ends_at = now
+            query = select(Site).where(Site.account_id == account)
+            if found.site_id is not None:
+                query = query.where(Site.id == found.site_id)
+            for site in (await session.scalars(query)).all():
+                await self._publisher.tell_anew(session, site, now=now)
+
+    async def acknowledge_one(self, account: AccountId, warning: str, *, now: datetime) -> None:
+        """Somebody cares for this warning, which may be over already. Raises `Missing`."""
+        async with self._database.begin() as session:
+            found = await session.scalar(select(Warning).where(Warning.id == warning, Warning.account_id == account))
+            if found is None:
+                raise Missing("there is no such warning")
+            found.acknowledged_at = found.acknowledged_at or now
 
     async def acknowledge(self, account: AccountId, site: SiteId, rule: str, machine: str, *, now: datetime) -> None:
         """Somebody cares for a firing warning: no more reminders of it. `machine` is "" for a site's rule."""
@@ -112,6 +175,13 @@ class Actions:
             if result.first() is None:
                 raise Missing("no such warning fires")
 
+    def known(self, rule: str) -> Rule:
+        """The rule of this name. Raises `BadRule`."""
+        found = self.catalogue.get(rule)
+        if found is None:
+            raise BadRule(f"there is no rule {rule}; there are {', '.join(each.name for each in self.catalogue)}")
+        return found
+
     async def change_rule(
         self,
         account: AccountId,
@@ -121,11 +191,14 @@ class Actions:
         site: SiteId | None = None,
         model: str | None = None,
         machine: str | None = None,
+        by: str = "command",
         now: datetime,
     ) -> None:
         """Give a rule other numbers, everywhere in the account or where it says; instead of those given there before.
-        Without numbers, the rule goes by its weaker sources again."""
-        check(self._catalogue, {rule: numbers})
+        Without numbers, the rule goes by its weaker sources again. The change goes into the history."""
+        check(self.catalogue, {rule: numbers})
+        if self.known(rule).scope == "site" and (model or machine):
+            raise BadRule(f"{rule} is about a site: it has no numbers for a model or a machine")
         key = {
             "account_id": account,
             "rule": rule,
@@ -138,11 +211,18 @@ class Actions:
             if site is not None and site not in sites:
                 raise Missing("there is no such site in this account")
             row = await session.get(RuleOverride, key)
+            before, after = dict(row.numbers) if row is not None else {}, _plain(numbers)
+            if before == after:
+                return
             if row is not None:
                 await session.delete(row)
                 await session.flush()
             if numbers:
-                session.add(RuleOverride(**key, numbers=_plain(numbers), changed_at=now))
+                query = select(func.count()).select_from(RuleOverride).where(RuleOverride.account_id == account)
+                if (await session.scalar(query) or 0) >= MOST_CHANGES:
+                    raise BadRule(f"{MOST_CHANGES} changes are the most: change a rule for a site or a model instead")
+                session.add(RuleOverride(**key, numbers=after, changed_at=now))
+            session.add(RuleChange(id=ids.new("rch"), **key, at=now, changed_by=by, before=before, after=after))
             await session.execute(
                 update(SiteWatch).where(SiteWatch.account_id == account).values(version=SiteWatch.version + 1)
             )

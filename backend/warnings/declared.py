@@ -33,24 +33,38 @@ class Declaration:
 
 
 def assigned(declarations: Sequence[Declaration], known: Mapping[str, Known], now: float) -> dict[str, bool | None]:
-    """Machine → whether it is declared; None where the site declares nothing, or the machine does not say what it
-    is. `now`: seconds since 1970."""
+    """Machine → whether it is declared; None where the site declares nothing, or the machine does not say what it is
+    while there is a place that it may have. `now`: seconds since 1970."""
     if not declarations:
         return dict.fromkeys(known)
-    named = frozenset[str]().union(*(each.machines for each in declarations))
+    places = placed(declarations, known, now)
+    has_room = undiscovered(declarations, places) > 0
+    return {
+        machine: True if place is not None else None if has_room and known[machine].model is None else False
+        for machine, place in places.items()
+    }
+
+
+def placed(declarations: Sequence[Declaration], known: Mapping[str, Known], now: float) -> dict[str, int | None]:
+    """Machine → which of the declarations it is of; None: of none."""
+    by_name = {machine: place for place, each in enumerate(declarations) for machine in each.machines}
     left = [each.quantity - len(each.machines) for each in declarations]
-    result: dict[str, bool | None] = {}
+    result: dict[str, int | None] = {}
     for machine in _in_order(known, now):
-        if machine in named:
-            result[machine] = True
+        if machine in by_name:
+            result[machine] = by_name[machine]
             continue
-        make, model = known[machine][:2]
-        places = [place for place, each in enumerate(declarations) if each.is_of(make, model)]
-        free = next((place for place in places if left[place] > 0), None)
-        if free is not None:
-            left[free] -= 1
-        result[machine] = free is not None if model is not None or not any(count > 0 for count in left) else None
+        make, model = known[machine].make, known[machine].model
+        free = (place for place, each in enumerate(declarations) if left[place] > 0 and each.is_of(make, model))
+        result[machine] = next(free, None)
+        if (place := result[machine]) is not None:
+            left[place] -= 1
     return result
+
+
+def undiscovered(declarations: Sequence[Declaration], places: Mapping[str, int | None]) -> int:
+    """How many machines are declared of which nothing ever came."""
+    return sum(each.quantity for each in declarations) - sum(place is not None for place in places.values())
 
 
 def _in_order(known: Mapping[str, Known], now: float) -> Iterable[str]:

@@ -101,7 +101,7 @@ class Engine:
                 watch = await watch_of(session, account, site)
                 ledger = self._ledgers.get(site)
                 if ledger is None or ledger.version != watch.version:
-                    ledger = await ledger_of(session, watch, self._catalogue, self._settings)
+                    ledger = await ledger_of(session, watch, self._catalogue, self._settings, before=ledger)
                 events: list[Event] = []
                 epoch = await epochs.epoch_of(session, site)
                 if batch.epoch and epochs.begins(batch, epoch, watch.judged_to):
@@ -155,7 +155,7 @@ class Engine:
     ) -> list[Event]:
         """A batch came: whatever the site's silence raised can clear, and its agent says how it is."""
         known = await _site_states(session, site.id)
-        values = absence.values_of(batch, judgement.ill_percent, now=now)
+        values = absence.values_of(batch, judgement, now=now)
         result = absence.judge_batch(rulebook, known, values, judgement.covers, now=now)
         await save_states(session, AccountId(site.account_id), SiteId(site.id), result.states, now=now)
         return result.events

@@ -18,10 +18,11 @@ Field = Callable[[Reading, Known], float | None]
 
 _Said = Callable[[Reading], float | None]
 
-SITE_FIELDS: Final = frozenset({"silent_s", "ill_percent", "backlog_s", "clock_error_s"})
+SITE_FIELDS: Final = frozenset({"silent_s", "ill_percent", "backlog_s", "clock_error_s", "undiscovered"})
 """What is known of a site. `silent_s`: seconds since a batch came from its agent, the one thing that is known without a
 batch. With each batch: `ill_percent`, the machines with an active warning, of all (0 where there are fewer than 5);
-`backlog_s`, the age of the oldest reading still unsent; `clock_error_s`, how far its agent's clock is from ours."""
+`backlog_s`, the age of the oldest reading still unsent; `clock_error_s`, how far its agent's clock is from ours;
+`undiscovered`, how many machines are declared of which nothing ever came."""
 
 _AS_THEY_ARE: Final = (
     "read_ms",
@@ -218,3 +219,29 @@ FIELDS: Final[Mapping[str, Field]] = {
     },
 }
 """Name → what it reads."""
+
+SHOWN_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "unreachable": ("is_reachable",),
+    "unseen_h": ("is_reachable",),
+    "hashrate_ths": ("hashrate_ths",),
+    "hashrate_percent": ("hashrate_ths", "expected_ths"),
+    "boards_missing": ("boards_hashing",),
+    "chips_working_percent": ("chips_working", "chips_expected"),
+    "chip_temp_c": ("chip_temp_c",),
+    "board_temp_c": ("board_temp_c",),
+    "inlet_temp_c": ("inlet_temp_c",),
+    "outlet_temp_c": ("outlet_temp_c",),
+    "fan_slowest_rpm": ("fan_min_rpm",),
+    "rejects_percent": ("shares_accepted", "shares_rejected"),
+    "last_share_age_s": ("last_share_age_s",),
+    "pool_expected": ("pool_expected",),
+    "efficiency_percent": ("power_w", "hashrate_ths"),
+    "efficiency_j_per_th": ("efficiency_j_per_th",),
+    "power_percent": ("power_w",),
+    "power_w": ("power_w",),
+    "restarts": ("uptime_s",),
+    "uptime_s": ("uptime_s",),
+    "fault_level": ("fault_count",),
+    "read_ms": ("read_ms",),
+}
+"""Field → the metrics (of `backend.store.metrics`) that show it, where there are any."""

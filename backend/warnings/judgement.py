@@ -43,6 +43,7 @@ class Judgement:
     episodes: list[Episode] = field(default_factory=list)
     too_old: int = 0  # readings that are history and that no rule saw
     gone: frozenset[str] | None = None  # machines that are no longer reported; None: as before
+    undiscovered: int | None = None  # declared machines of which nothing ever came; None: none is declared
     ill: set[str] = field(default_factory=set)  # of those that were judged
     ill_percent: float = 0.0  # machines with an active warning, of all; 0 for a site of few
 

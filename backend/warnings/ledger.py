@@ -16,7 +16,7 @@ from typing import Any, Final
 from agent.wire import MachineId, Reading
 from agent.wire import State as ReadingState
 from backend.warnings.catalogue import Rule
-from backend.warnings.declared import Declaration, assigned
+from backend.warnings.declared import Declaration, assigned, placed, undiscovered
 from backend.warnings.event import Event, event_of
 from backend.warnings.judgement import Judgement, Track
 from backend.warnings.known import DAY_S, HOUR_S, Known, first_known, is_worth_saving, remembered
@@ -74,9 +74,15 @@ class Ledger:
         self._known = dict(known)
         self._declarations = declarations
         self._gone: frozenset[str] = frozenset()
+        self._undiscovered: int | None = None
         self._hour: float | None = None  # of the last look at machines that are not reported
         self._counted = rulebook.of_ill_machines()
         self._ill = {machine for machine, track in self._tracks.items() if self._is_ill(track)}
+
+    @property
+    def known(self) -> Mapping[str, Known]:
+        """What is remembered of each machine."""
+        return self._known
 
     def judge(self, readings: Iterable[Reading], *, unsent_since: datetime | None = None) -> Judgement:
         """What the readings bring about, each in its own time.
@@ -110,6 +116,7 @@ class Ledger:
             return
         known = {**self._known, **result.known}
         if self._declarations:
+            result.undiscovered = undiscovered(self._declarations, placed(self._declarations, known, at))
             for machine, is_declared in assigned(self._declarations, known, at).items():
                 if known[machine].is_declared is not is_declared:
                     known[machine] = result.known[machine] = known[machine]._replace(is_declared=is_declared)
@@ -139,6 +146,8 @@ class Ledger:
             since = result.judged_to.timestamp() - DAY_S
             gone = frozenset(each for each in gone if each not in result.known or result.known[each].at <= since)
         result.gone = gone
+        if result.undiscovered is None:
+            result.undiscovered = self._undiscovered
         ill = len((self._ill - result.tracks.keys() - gone) | (result.ill - gone))
         machines = len(self._known) + len(result.known.keys() - self._known.keys()) - len(gone)
         result.ill_percent = 100 * ill / machines if machines >= FEWEST else 0.0
@@ -154,6 +163,7 @@ class Ledger:
         self._late = judgement.late
         self._tracks.update(judgement.tracks)
         self._known.update(judgement.known)
+        self._undiscovered = judgement.undiscovered
         if judgement.gone is not None:
             self._gone = judgement.gone
         if judgement.judged_to is not None:

@@ -44,11 +44,11 @@ async def known_of(session: AsyncSession, account: AccountId, site: SiteId) -> d
 
 
 async def declarations_of(session: AsyncSession, account: AccountId, site: SiteId) -> list[Declaration]:
-    """What the account declared of the site, oldest first."""
+    """What the account declared of the site, in its order."""
     rows = await session.scalars(
         select(DeclaredMachines)
         .where(DeclaredMachines.account_id == account, DeclaredMachines.site_id == site)
-        .order_by(DeclaredMachines.id)
+        .order_by(DeclaredMachines.position)
     )
     return [
         Declaration(brand=row.brand, model=row.model, quantity=row.quantity, machines=frozenset(row.machines))

@@ -23,6 +23,9 @@ from backend.warnings.catalogue import BadRule, Catalogue, Rule
 from backend.warnings.catalogue import is_model as names_model
 from backend.warnings.severity import Severity
 
+ORDER: Final = ("catalogue", "catalogue, by model", "settings", "account", "site", "model", "machine")
+"""Where numbers come from; each source goes before those left of it."""
+
 Numbers = Mapping[str, float]
 """Name → number, as above."""
 
@@ -50,6 +53,13 @@ class Override:
     def rank(self) -> tuple[bool, bool, bool]:
         """Later ones go before earlier ones."""
         return self.machine is not None, self.model is not None, self.site is not None
+
+    @property
+    def source(self) -> str:
+        """Its name in `ORDER`, by the strongest thing that it names."""
+        if self.machine is not None:
+            return ORDER[6]
+        return ORDER[5] if self.model is not None else ORDER[4] if self.site is not None else ORDER[3]
 
 
 def changed(rule: Rule, numbers: Numbers) -> Rule:
@@ -115,6 +125,16 @@ class Rulebook:
     def of_site(self) -> tuple[Rule, ...]:
         """The rules that are on for the site itself."""
         return self._resolved("site", None, None, None)
+
+    def explained(self, rule: Rule, machine: str | None, make: str | None, model: str | None) -> tuple[Rule, list[str]]:
+        """A rule as it is there, on or off, and which sources (of `ORDER`) made its numbers."""
+        sources = [ORDER[0]]
+        if rule.for_model(make, model) != rule:
+            sources.append(ORDER[1])
+        if self._settings.get(rule.name):
+            sources.append(ORDER[2])
+        sources += [each.source for each in self._applying(rule.name, machine, make, model)]
+        return self._with_changes(rule, machine, make, model), list(dict.fromkeys(sources))
 
     def of_ill_machines(self) -> frozenset[str]:
         """The rules that make a machine ill, by which its site is judged: those that are held back then."""

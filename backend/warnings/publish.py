@@ -44,6 +44,11 @@ class Publisher:
         over = [warning.id for warning in touched if warning.resolved_at is not None]
         await self.outbox.announce(session, account, site_id, severities=severities, over=over, now=now)
 
+    async def tell_anew(self, session: AsyncSession, site: Site, *, now: datetime) -> None:
+        """Something that kept messages back has ended: whoever has something to be told is told."""
+        account, site_id = AccountId(site.account_id), SiteId(site.id)
+        await self.outbox.announce(session, account, site_id, severities=set(Severity), now=now)
+
     def _lets_go(self, event: Event) -> bool:
         rule = self.catalogue.get(event.rule)
         return event.change is Change.RESOLVED and rule is not None and bool(rule.holds_back)

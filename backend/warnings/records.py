@@ -25,6 +25,7 @@ from backend.registry.tables import (
 )
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
+from backend.warnings.known import Known
 from backend.warnings.ledger import Ledger
 from backend.warnings.machines import declarations_of, known_of
 from backend.warnings.overrides import Numbers, Override, Rulebook
@@ -69,9 +70,14 @@ async def overrides_of(session: AsyncSession, account: AccountId) -> list[Overri
 
 
 async def ledger_of(
-    session: AsyncSession, watch: SiteWatch, catalogue: Catalogue, settings: Mapping[str, Numbers]
+    session: AsyncSession,
+    watch: SiteWatch,
+    catalogue: Catalogue,
+    settings: Mapping[str, Numbers],
+    *,
+    before: Ledger | None = None,
 ) -> Ledger:
-    """The site's memory as the database has it."""
+    """The site's memory as the database has it. `before` remembers more of machines than what had to be written."""
     account, site = AccountId(watch.account_id), SiteId(watch.site_id)
     overrides = await overrides_of(session, account)
     paused = await session.scalars(select(PausedMachine.machine).where(PausedMachine.site_id == site))
@@ -94,10 +100,15 @@ async def ledger_of(
         interval=timedelta(seconds=watch.interval_s) if watch.interval_s else None,
         states=states,
         paused=frozenset(paused),
-        known=await known_of(session, account, site),
+        known=_newer(await known_of(session, account, site), before.known if before is not None else {}),
         declarations=await declarations_of(session, account, site),
         late=await _late(session, site, catalogue, stored),
     )
+
+
+def _newer(stored: Mapping[str, Known], ours: Mapping[str, Known]) -> dict[str, Known]:
+    """What the registry has of machines, or what we remember of them when that is newer."""
+    return {name: mine if (mine := ours.get(name)) and mine.at >= each.at else each for name, each in stored.items()}
 
 
 async def _late(

@@ -19,7 +19,6 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent.wire import MAX_READINGS, Batch, Board, Pool, Reading, State
-from backend import ids
 from backend.config import Contact, Notify
 from backend.ids import AccountId, SiteId
 from backend.notify.dispatcher import Dispatcher
@@ -243,8 +242,8 @@ def _declare(session: AsyncSession, account: AccountId, site: SiteId, scenario: 
     declared = [pseudonym(machine.name) for machine in scenario.machines if machine.declared]
     session.add(
         DeclaredMachines(
-            id=ids.new("dcl"),
             account_id=account,
+            position=0,
             site_id=site,
             brand="any",
             model="any",

@@ -61,6 +61,7 @@ def test_the_shipped_catalogue_has_the_numbers_of_the_specification() -> None:
         "rejects_high": [("warning", 5, 600, 0)],
         "restarting": [("warning", 3, 0, 0)],
         "machine_missing": [("info", 24, 0, 0)],
+        "machines_undiscovered": [("info", 0, 86_400, 0)],
         "machine_unknown": [("info", 0, 0, 0)],
         "site_degraded": [("critical", 30, 120, 0)],
         "agent_silent": [("critical", 0, 300, 0)],

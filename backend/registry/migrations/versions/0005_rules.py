@@ -49,8 +49,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "declared_machines",
-        sa.Column("id", sa.String(length=64), nullable=False),
         _account(),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("site_id", sa.String(length=64), nullable=False),
         sa.Column("brand", sa.String(length=64), nullable=False),
         sa.Column("category", sa.String(length=64), nullable=True),
@@ -62,9 +62,8 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         _of_account("declared_machines"),
         _of_site("declared_machines"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_declared_machines")),
+        sa.PrimaryKeyConstraint("account_id", "position", name=op.f("pk_declared_machines")),
     )
-    op.create_index(op.f("ix_declared_machines_account_id"), "declared_machines", ["account_id"], unique=False)
     op.create_table(
         "rule_changes",
         sa.Column("id", sa.String(length=64), nullable=False),
