@@ -45,6 +45,8 @@ OF_STAFF = {
     "POST /v1/staff/corrections": "as above",
     "POST /v1/staff/shares": "an administrator asks an account, by its id",
     "POST /v1/staff/disclosures": "staff name the account that is demanded; it takes two to hand anything over",
+    "GET /v1/staff/review": "as for requests",
+    "POST /v1/staff/reviews/answer": "as for requests",
 }
 """Routes that are meant to tell accounts from none."""
 

@@ -26,6 +26,7 @@ TOKENS = ("read", "operate", "manage")
 EVERYBODY = ("nobody", "agent", *TOKENS, *MEMBERS, *STAFF)
 
 READ = {*TOKENS, *MEMBERS}
+OPERATE = {"operate", "manage", "operator", "manager", "owner"}
 MANAGE = {"manage", "manager", "owner"}
 PEOPLE = {"manager", "owner"}
 OWN = {*MEMBERS, *STAFF}
@@ -40,6 +41,25 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/sites": READ,
     "GET /v1/warnings": READ,
     "GET /console/farm": READ,
+    "GET /v1/rules": READ,
+    "GET /v1/rules/history": READ,
+    "PUT /v1/rules": MANAGE,
+    "GET /v1/declared": READ,
+    "PUT /v1/declared": MANAGE,
+    "GET /v1/silences": READ,
+    "POST /v1/silences": OPERATE,
+    "DELETE /v1/silences/{silence}": OPERATE,
+    "GET /v1/maintenance": READ,
+    "POST /v1/maintenance": OPERATE,
+    "DELETE /v1/maintenance/{silence}": OPERATE,
+    "POST /v1/mutes": set(MEMBERS),
+    "DELETE /v1/mutes/{silence}": set(MEMBERS),
+    "GET /v1/warnings/{warning}/explain": READ,
+    "POST /v1/warnings/{warning}/acknowledge": OPERATE,
+    "POST /v1/warnings/{warning}/review": set(MEMBERS),
+    "GET /v1/staff/reviews": SUPPORT,
+    "GET /v1/staff/review": SUPPORT,
+    "POST /v1/staff/reviews/answer": SUPPORT,
     "POST /v1/sites": MANAGE,
     "POST /v1/sites/code": MANAGE,
     "POST /v1/sites/revoke": MANAGE,

@@ -24,7 +24,17 @@ from backend.api.routes import routes
 from backend.config import Limits
 from backend.console.pages import ROUTES as PAGES
 from backend.registry.rights_tables import Export
-from backend.registry.tables import Base, Contact, Login, LoginSession, Member, Token, Warning
+from backend.registry.tables import (
+    Base,
+    Contact,
+    Login,
+    LoginSession,
+    Member,
+    Silence,
+    Token,
+    Warning,
+    WarningReview,
+)
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Answer, Customer, Service
 
@@ -47,6 +57,8 @@ NOBODYS = {
     "visit": "vis_0000000000000000",
     "registration": "imr_0000000000000000",
     "machine": "mnr-0000000000000000",
+    "silence": "sil_0000000000000000",
+    "review": "rvw_0000000000000000",
     "email": "nobody@nowhere.example",
 }
 """Field → such a name; what an account has of each is in its `Tenant.names`."""
@@ -80,8 +92,10 @@ VALUES: Mapping[str, Any] = {
     "contract": 1,
     "data_class": "warnings",
     "days": 30,
+    "declared": [],
     "details": "",
     "end": None,
+    "ends_at": "2099-01-01T00:00:00Z",
     "epoch": None,
     "expires_at": None,
     "field": "language",
@@ -99,9 +113,11 @@ VALUES: Mapping[str, Any] = {
     "language": "en",
     "limit": None,
     "metric": "hashrate_ths",
+    "model": None,
     "name": "Walker's",
-    "of_account": False,
     "new_password": "another horse battery",
+    "numbers": {"warning": 88},
+    "of_account": False,
     "outcome": "done",
     "password": "correct horse battery",
     "phone": "+14155550199",
@@ -110,12 +126,14 @@ VALUES: Mapping[str, Any] = {
     "received_at": None,
     "requester": "letter@nowhere.example",
     "role": "viewer",
+    "rule": "chip_hot",
     "scope": "read",
     "show": "",
     "since": None,
     "sort": "",
     "spent_s": 1,
     "start": None,
+    "starts_at": None,
     "state": None,
     "step": None,
     "text": "walked",
@@ -174,7 +192,16 @@ async def tenant(service: Service, number: int) -> Tenant:
             id=ids.new("exp"), account_id=customer.account, asked_by=customer.owner, asked_at=now, file_key="none",
             ready_at=now, expires_at=now + timedelta(days=1),
         )  # fmt: skip
-        session.add_all((warning, export))
+        silence = Silence(
+            id=ids.new("sil"), account_id=customer.account, starts_at=now, ends_at=now + timedelta(days=1)
+        )
+        session.add_all((warning, export, silence))
+        await session.flush()
+        review = WarningReview(
+            id=ids.new("rvw"), account_id=customer.account, warning_id=warning.id, member_id=customer.owner,
+            reason="it looks wrong", asked_at=now,
+        )  # fmt: skip
+        session.add(review)
         names = {
             "account": str(customer.account),
             "site": str(customer.site),
@@ -189,6 +216,8 @@ async def tenant(service: Service, number: int) -> Tenant:
             "disclosure": NOBODYS["disclosure"],  # is of the staff
             "export": export.id,
             "machine": machine(number),
+            "silence": silence.id,
+            "review": review.id,
             "email": customer.email,
         }
     return Tenant(customer, names)
@@ -239,10 +268,12 @@ def who(route: Route[Any], us: Tenant, staff: str) -> str | None:
 
 async def ask(service: Service, route: Route[Any], token: str | None, names: Mapping[str, str]) -> Answer:
     """One request with these names in it."""
-    options: dict[str, Any] = {"params": filled(service, route.query, names)}
+    params = filled(service, route.query, names)
+    path = route.path.format_map(params)
+    options: dict[str, Any] = {"params": {name: params[name] for name in params if f"{{{name}}}" not in route.path}}
     if route.body is not None:
         options["json"] = filled(service, route.body, names)
-    return await service.ask(route.method, route.path, token, **options)
+    return await service.ask(route.method, path, token, **options)
 
 
 async def hear(service: Service, route: Route[Any], token: str | None, names: Mapping[str, str]) -> Heard:
