@@ -14,4 +14,4 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new(prefix: str) -> str:
     """A random id such as `acc_5k2…`: 80 bits, so that ids cannot be guessed or counted."""
-    return f"{prefix}_" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    return f"{prefix}_" + "".join(_ALPHABET[byte % 32] for byte in secrets.token_bytes(16))  # 256 is 8 times 32

@@ -163,7 +163,7 @@ async def explain(call: Call[WarningQuery]) -> ExplainReply:
     actions = call.services.actions
     async with call.services.database.read() as session:
         warning = await explanation.find(session, call.account, call.query.warning)
-        overrides = await explanation.overrides_at(session, call.account, warning.started_at)
+        overrides = await explanation.overrides_at(session, call.account, warning.decided_at or warning.started_at)
         timeline = await explanation.timeline(session, warning)
         told = await explanation.told(session, warning)
         held = await explanation.held(session, warning, actions.catalogue, told, now=call.now)

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -65,8 +65,10 @@ class Planner:
         audience = await Audience.of(session, site.account_id)
         told_of = {severity for severity in Severity if audience.is_told(contact, severity, site.id)}
         silences = await _silences(session, site, contact.member_id, now)
-        active = await _active(session, site, contact)
-        firing = {warning.rule for warning, _ in active} | await self._about_to_fire(session, site, now)
+        held = await self._held_back(session, site, now)
+        active = await _active(session, site, contact, held)
+        if held and await _is_any_kept(session, site, contact, held, told_of):
+            agenda.hold(now + self._recheck)
         is_behind = await self._is_behind(session, site, now)
         for warning, telling in active if site.paused_at is None else ():
             severity = Severity(warning.severity)
@@ -81,7 +83,7 @@ class Planner:
                 continue
             elif silenced_until:
                 agenda.hold(silenced_until)
-            elif self._catalogue.holders_of(warning.rule) & firing or (is_behind and warning.machine):
+            elif warning.rule in held or (is_behind and warning.machine):
                 agenda.hold(now + self._recheck)
             elif (later := _not_before(contact, warning, severity, now)) is not None:
                 agenda.hold(later)
@@ -98,19 +100,26 @@ class Planner:
             warnings.sort(key=_worst_first)
         return agenda
 
-    async def _about_to_fire(self, session: AsyncSession, site: Site, now: datetime) -> set[str]:
-        """Rules of the site itself that are pending: what they will hold back is not told just before."""
-        holders = [rule.name for rule in self._catalogue if rule.holds_back]
-        rows = await session.scalars(
-            select(RuleState.rule).where(
-                RuleState.account_id == site.account_id,
-                RuleState.site_id == site.id,
-                RuleState.machine == "",
-                RuleState.rule.in_(holders),
-                RuleState.updated_at > now - CATCH_UP,
-            )
+    async def _held_back(self, session: AsyncSession, site: Site, now: datetime) -> set[str]:
+        """The rules of which nobody is told anew, because another one of the site fires or is about to."""
+        holders = [rule for rule in self._catalogue if rule.holds_back]
+        names = [rule.name for rule in holders]
+        firing = select(Warning.rule).where(
+            Warning.account_id == site.account_id,
+            Warning.site_id == site.id,
+            Warning.machine == "",
+            Warning.resolved_at.is_(None),
+            Warning.rule.in_(names),
         )
-        return set(rows)
+        pending = select(RuleState.rule).where(
+            RuleState.account_id == site.account_id,
+            RuleState.site_id == site.id,
+            RuleState.machine == "",
+            RuleState.rule.in_(names),
+            RuleState.updated_at > now - CATCH_UP,
+        )
+        found = set(await session.scalars(firing.union(pending)))
+        return {name for rule in holders if rule.name in found for name in rule.holds_back}
 
     async def _is_behind(self, session: AsyncSession, site: Site, now: datetime) -> bool:
         since = await session.scalar(select(SiteWatch.behind_since).where(SiteWatch.site_id == site.id))
@@ -124,15 +133,43 @@ def _not_before(contact: Contact, warning: Warning, severity: Severity, now: dat
     return max((time for time in (turn, quiet) if time is not None and time > now), default=None)
 
 
-async def _active(session: AsyncSession, site: Site, contact: Contact) -> Sequence[tuple[Warning, Telling | None]]:
-    """What fires at the site, and whether the contact was told."""
+async def _active(
+    session: AsyncSession, site: Site, contact: Contact, held: Set[str]
+) -> Sequence[tuple[Warning, Telling | None]]:
+    """What fires at the site, and whether the contact was told; without what is held back and was not told: in an
+    outage, that is a hundred thousand."""
     told = and_(Telling.warning_id == Warning.id, Telling.contact_id == contact.id)
     rows = await session.execute(
         select(Warning, Telling)
         .outerjoin(Telling, told)
-        .where(Warning.account_id == site.account_id, Warning.site_id == site.id, Warning.resolved_at.is_(None))
+        .where(
+            Warning.account_id == site.account_id,
+            Warning.site_id == site.id,
+            Warning.resolved_at.is_(None),
+            or_(Warning.rule.not_in(sorted(held)), Telling.warning_id.is_not(None)),
+        )
     )
     return [(warning, telling) for warning, telling in rows]
+
+
+async def _is_any_kept(
+    session: AsyncSession, site: Site, contact: Contact, held: Set[str], severities: Set[Severity]
+) -> bool:
+    """Whether anything fires that is held back and that the contact would be told of."""
+    told = and_(Telling.warning_id == Warning.id, Telling.contact_id == contact.id)
+    query = (
+        select(Warning.id)
+        .outerjoin(Telling, told)
+        .where(
+            Warning.account_id == site.account_id,
+            Warning.site_id == site.id,
+            Warning.resolved_at.is_(None),
+            Warning.rule.in_(sorted(held)),
+            Warning.severity.in_(sorted(severities)),
+            Telling.warning_id.is_(None),
+        )
+    )
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def _over(session: AsyncSession, site: Site, contact: Contact) -> Sequence[Warning]:

@@ -187,6 +187,7 @@ class Warning(Base):
     threshold: Mapped[float | None]
     since: Mapped[datetime]  # when the condition began
     started_at: Mapped[datetime]  # when it fired
+    decided_at: Mapped[datetime | None]  # by our clock; later than that for what came late
     acknowledged_at: Mapped[datetime | None]  # somebody cares for it: no more reminders
     resolved_at: Mapped[datetime | None]
     resolution: Mapped[str | None] = mapped_column(String(16))  # recovered, paused, switched_off, new_key

@@ -112,7 +112,7 @@ class Engine:
                 judgement = ledger.judge(epochs.readings_of(batch, epoch), unsent_since=unsent_since)
                 events += await self._heard(session, row, ledger.rulebook, batch, judgement, now) + judgement.events
                 await save_states(session, account, site, judgement.states, now=now)
-                await save_episodes(session, account, site, judgement.episodes)
+                await save_episodes(session, account, site, judgement.episodes, now=now)
                 await save_known(session, account, site, {name: judgement.known[name] for name in judgement.to_save})
                 _remember(watch, judgement, batch, now)
                 await self._publisher.publish(session, row, events, now=now)

@@ -195,6 +195,9 @@ def _remembered(field: Field) -> Field:
     return of_an_answer
 
 
+KNOWN_WITHOUT_AN_ANSWER: Final = frozenset({"unreachable", "unseen_h", "declared"})
+"""The fields of a machine that does not answer; it says none of the others."""
+
 FIELDS: Final[Mapping[str, Field]] = {
     "unreachable": lambda reading, _known: unreachable(reading),
     "unseen_h": unseen_h,

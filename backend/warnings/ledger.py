@@ -247,9 +247,13 @@ class Ledger:
             result.tracks[machine] = Track(reading.time, states)
             return
         rules = self.rulebook.of_machine(machine, reading.make, reading.model)
+        applying = rules
+        if reading.state is ReadingState.UNREACHABLE:
+            few = self.rulebook.of_silent_machine(machine, reading.make, reading.model)
+            applying = few if states.keys() <= {rule.name for rule in few} else rules
         covers = _covers(result, last, reading.time)
         after = dict(states)
-        for rule in rules:
+        for rule in applying:
             before = states.get(rule.name)
             if (before is None or before.is_at_rest) and is_quiet(rule, reading, known, is_armed=before is not None):
                 continue

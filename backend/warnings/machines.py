@@ -9,19 +9,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
 from backend.registry.tables import DeclaredMachines, KnownMachine
+from backend.registry.upserting import upsert
 from backend.warnings import known
 from backend.warnings.declared import Declaration
 from backend.warnings.known import Known
 
 FORGOTTEN_AFTER: Final = timedelta(days=30)
 """A machine of which nothing came for so long is not one of its site's any more."""
-
-_AT_ONCE: Final = 500
 
 
 async def known_of(session: AsyncSession, account: AccountId, site: SiteId) -> dict[str, Known]:
@@ -58,15 +57,6 @@ async def declarations_of(session: AsyncSession, account: AccountId, site: SiteI
 
 async def save_known(session: AsyncSession, account: AccountId, site: SiteId, machines: Mapping[str, Known]) -> None:
     """Write what is remembered of machines."""
-    names = list(machines)
-    for start in range(0, len(names), _AT_ONCE):
-        await session.execute(
-            delete(KnownMachine).where(
-                KnownMachine.account_id == account,
-                KnownMachine.site_id == site,
-                KnownMachine.machine.in_(names[start : start + _AT_ONCE]),
-            )
-        )
     rows = [
         {
             "account_id": account,
@@ -82,7 +72,7 @@ async def save_known(session: AsyncSession, account: AccountId, site: SiteId, ma
         for machine, each in machines.items()
     ]
     if rows:
-        await session.execute(insert(KnownMachine), rows)
+        await upsert(session, KnownMachine, rows)
 
 
 async def forget_gone(session: AsyncSession, *, now: datetime) -> None:

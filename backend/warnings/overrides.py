@@ -21,6 +21,7 @@ import structlog
 from backend.ids import SiteId
 from backend.warnings.catalogue import BadRule, Catalogue, Rule
 from backend.warnings.catalogue import is_model as names_model
+from backend.warnings.fields import KNOWN_WITHOUT_AN_ANSWER
 from backend.warnings.severity import Severity
 
 ORDER: Final = ("catalogue", "catalogue, by model", "settings", "account", "site", "model", "machine")
@@ -110,12 +111,21 @@ class Rulebook:
         self._overrides = sorted(here, key=lambda each: each.rank)
         self._own = {each.machine for each in self._overrides if each.machine}
         self._cache: dict[tuple[str | None, str | None, str | None], tuple[Rule, ...]] = {}
+        self._of_silent: dict[tuple[str | None, str | None, str | None], tuple[Rule, ...]] = {}
 
     def of_machine(self, machine: str, make: str | None, model: str | None) -> tuple[Rule, ...]:
         """The rules that are on for a machine."""
         key = (machine if machine in self._own else None, make, model)
         if (rules := self._cache.get(key)) is None:
             rules = self._cache[key] = self._resolved("machine", *key)
+        return rules
+
+    def of_silent_machine(self, machine: str, make: str | None, model: str | None) -> tuple[Rule, ...]:
+        """Those of the rules of a machine that can begin while it does not answer."""
+        key = (machine if machine in self._own else None, make, model)
+        if (rules := self._of_silent.get(key)) is None:
+            found = self.of_machine(machine, make, model)
+            rules = self._of_silent[key] = tuple(rule for rule in found if rule.field in KNOWN_WITHOUT_AN_ANSWER)
         return rules
 
     def rule(self, name: str) -> Rule:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,6 +22,8 @@ from backend.warnings.step import Change
 
 _log = structlog.get_logger()
 
+_MOST_LINES: Final = 100  # of one batch
+
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
@@ -33,7 +37,7 @@ class Publisher:
         if not events:
             return
         account, site_id = AccountId(site.account_id), SiteId(site.id)
-        touched = await save_events(session, account, site_id, events)
+        over = await save_events(session, account, site_id, events, now=now)
         severities = {
             event.severity
             for event in events
@@ -41,7 +45,6 @@ class Publisher:
         }
         if any(self._lets_go(event) for event in events):
             severities.update(Severity)  # what it held back may be told now
-        over = [warning.id for warning in touched if warning.resolved_at is not None]
         await self.outbox.announce(session, account, site_id, severities=severities, over=over, now=now)
 
     async def tell_anew(self, session: AsyncSession, site: Site, *, now: datetime) -> None:
@@ -55,8 +58,8 @@ class Publisher:
 
 
 def log_events(account: str, site: str, events: Sequence[Event]) -> None:
-    """Say what changed, when the database has it."""
-    for event in events:
+    """Say what changed, when the database has it; of an outage how much, and no line a machine."""
+    for event in events[:_MOST_LINES]:
         _log.info(
             f"warning.{event.change.value}",
             account=account,
@@ -66,3 +69,6 @@ def log_events(account: str, site: str, events: Sequence[Event]) -> None:
             severity=event.severity and event.severity.value,
             at=event.at.isoformat(),
         )
+    rest = Counter((event.change.value, event.rule) for event in events[_MOST_LINES:])
+    for (change, rule), count in rest.items():
+        _log.info(f"warning.{change}", account=account, site=site, rule=rule, and_more=count)

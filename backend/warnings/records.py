@@ -23,6 +23,7 @@ from backend.registry.tables import (
     Warning,
     WarningChange,
 )
+from backend.registry.upserting import upsert
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.known import Known
@@ -145,13 +146,13 @@ async def save_states(
     now: datetime,
 ) -> None:
     """Write changed states, by machine and rule; None removes one."""
-    keys = list(states)
-    for start in range(0, len(keys), _AT_ONCE):
+    gone = [key for key, state in states.items() if state is None]
+    for start in range(0, len(gone), _AT_ONCE):
         await session.execute(
             delete(RuleState).where(
                 RuleState.account_id == account,
                 RuleState.site_id == site,
-                tuple_(RuleState.machine, RuleState.rule).in_(keys[start : start + _AT_ONCE]),
+                tuple_(RuleState.machine, RuleState.rule).in_(gone[start : start + _AT_ONCE]),
             )
         )
     rows = [
@@ -167,57 +168,86 @@ async def save_states(
         if state is not None
     ]
     if rows:
-        await session.execute(insert(RuleState), rows)
+        await upsert(session, RuleState, rows)
 
 
-async def active(session: AsyncSession, account: AccountId, site: SiteId) -> dict[tuple[str, str], Warning]:
-    """The site's warnings that are not over, by machine and rule."""
-    rows = await session.scalars(
-        select(Warning).where(Warning.account_id == account, Warning.site_id == site, Warning.resolved_at.is_(None))
-    )
+async def active(
+    session: AsyncSession, account: AccountId, site: SiteId, machines: Iterable[str] | None = None
+) -> dict[tuple[str, str], Warning]:
+    """The site's warnings that are not over, of these machines or all, by machine and rule."""
+    query = select(Warning).where(Warning.account_id == account, Warning.site_id == site, Warning.resolved_at.is_(None))
+    if machines is None:
+        rows = (await session.scalars(query)).all()
+    else:
+        names, rows = sorted(set(machines)), []
+        for start in range(0, len(names), _AT_ONCE):
+            some = query.where(Warning.machine.in_(names[start : start + _AT_ONCE]))
+            rows += (await session.scalars(some)).all()
     return {(row.machine, row.rule): row for row in rows}
 
 
 async def save_events(
-    session: AsyncSession, account: AccountId, site: SiteId, events: Iterable[Event]
-) -> Sequence[Warning]:
-    """Write the warnings that events begin, change and end, in their order; the ones concerned."""
-    warnings = await active(session, account, site)
-    touched: dict[str, Warning] = {}
+    session: AsyncSession, account: AccountId, site: SiteId, events: Sequence[Event], *, now: datetime
+) -> Sequence[str]:
+    """Write the warnings that events begin, change and end, in their order; the ids of those that are over.
+
+    What begins is written in bulk: an outage begins a hundred thousand at once.
+    """
+    standing = await active(session, account, site, {event.machine for event in events})
+    begun: dict[tuple[str, str], dict[str, Any]] = {}
+    new: list[dict[str, Any]] = []
+    changes: list[dict[str, Any]] = []
+    over: list[str] = []
     for event in events:
         key = (event.machine, event.rule)
-        warning = warnings.get(key)
+        row, warning = begun.get(key), standing.get(key)
         if event.change is Change.RESOLVED:
-            if warning is not None:
+            end = {"resolved_at": event.at, "resolution": event.resolution}
+            if row is not None:
+                begun.pop(key).update(end)
+                over.append(row["id"])
+            elif warning is not None:
+                standing.pop(key)
                 warning.resolved_at, warning.resolution = event.at, event.resolution
-                touched[warning.id] = warnings.pop(key)
-                await session.flush()  # before the next one of this key begins: one active at a time
+                over.append(warning.id)
             continue
-        if warning is None:
-            warning = warnings[key] = _begun(account, site, event)
-            session.add(warning)
         assert event.severity is not None  # only what resolves has none
-        if event.change is not Change.FIRED and warning.severity is not None:
-            session.add(
-                WarningChange(
-                    id=ids.new("chg"),
-                    warning_id=warning.id,
-                    account_id=account,
-                    at=event.at,
-                    before=warning.severity,
-                    after=event.severity.value,
-                    value=event.value,
-                    threshold=event.limit,
-                )
-            )
-        warning.severity = event.severity.value
-        warning.value, warning.threshold = event.value, event.limit
-        touched[warning.id] = warning
-    await session.flush()
-    return list(touched.values())
+        now_so = {"severity": event.severity.value, "value": event.value, "threshold": event.limit}
+        if row is None and warning is None:
+            begun[key] = _begun(account, site, event, now) | now_so
+            new.append(begun[key])
+            continue
+        of, before = (row["id"], row["severity"]) if row is not None else (warning.id, warning.severity)  # type: ignore[union-attr]
+        if before != event.severity.value:
+            changes.append(_changed(account, of, before, event))
+        if row is not None:
+            row.update(now_so)
+        elif warning is not None:
+            warning.severity, warning.value, warning.threshold = event.severity.value, event.value, event.limit
+    await session.flush()  # what is over, before the next one of its key begins: one active at a time
+    if new:
+        await session.execute(insert(Warning), new)
+    if changes:
+        await session.execute(insert(WarningChange), changes)
+    return over
 
 
-async def save_episodes(session: AsyncSession, account: AccountId, site: SiteId, episodes: Sequence[Episode]) -> None:
+def _changed(account: AccountId, warning: str, before: str, event: Event) -> dict[str, Any]:
+    return {
+        "id": ids.new("chg"),
+        "warning_id": warning,
+        "account_id": account,
+        "at": event.at,
+        "before": before,
+        "after": event.severity.value if event.severity else before,
+        "value": event.value,
+        "threshold": event.limit,
+    }
+
+
+async def save_episodes(
+    session: AsyncSession, account: AccountId, site: SiteId, episodes: Sequence[Episode], *, now: datetime
+) -> None:
     """Write what came and went before it was known, unless a warning of that time is there."""
     for episode in episodes:
         fired = episode.fired
@@ -230,22 +260,27 @@ async def save_episodes(session: AsyncSession, account: AccountId, site: SiteId,
             or_(Warning.resolved_at.is_(None), Warning.resolved_at >= fired.at),
         )
         if await session.scalar(overlapping.limit(1)) is None:
-            warning = _begun(account, site, fired)
-            warning.severity = (fired.severity or Severity.WARNING).value
-            warning.value, warning.threshold = fired.value, fired.limit
-            warning.resolved_at, warning.resolution = episode.ended_at, "recovered"
-            session.add(warning)
-            await session.flush()
+            warning = _begun(account, site, fired, now) | {
+                "severity": (fired.severity or Severity.WARNING).value,
+                "value": fired.value,
+                "threshold": fired.limit,
+                "resolved_at": episode.ended_at,
+                "resolution": "recovered",
+            }
+            await session.execute(insert(Warning), [warning])
 
 
-def _begun(account: AccountId, site: SiteId, event: Event) -> Warning:
-    return Warning(
-        id=ids.new("wrn"),
-        account_id=account,
-        site_id=site,
-        machine=event.machine,
-        rule=event.rule,
-        model=event.model,
-        since=event.since or event.at,
-        started_at=event.at,
-    )
+def _begun(account: AccountId, site: SiteId, event: Event, now: datetime) -> dict[str, Any]:
+    return {
+        "id": ids.new("wrn"),
+        "account_id": account,
+        "site_id": site,
+        "machine": event.machine,
+        "rule": event.rule,
+        "model": event.model,
+        "since": event.since or event.at,
+        "started_at": event.at,
+        "decided_at": now,
+        "resolved_at": None,
+        "resolution": None,
+    }

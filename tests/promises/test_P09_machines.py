@@ -9,8 +9,8 @@ from agent.wire import State
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Customer, Service, until
 
-S19 = {"make": "Antminer", "model": "S19 Pro"}
-M50 = {"make": "MicroBT", "model": "M50S++"}
+S19: dict[str, Any] = {"make": "Antminer", "model": "S19 Pro"}
+M50: dict[str, Any] = {"make": "MicroBT", "model": "M50S++"}
 
 
 async def farm(service: Service, *, minutes_ago: float = 1) -> Customer:

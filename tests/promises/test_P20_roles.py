@@ -190,7 +190,8 @@ async def test_each_route_admits_whom_the_table_says_and_nobody_else(here: Servi
         route = TABLE[name]
         options: dict[str, Any] = {} if route.body is None else {"json": {}}
         for person in EVERYBODY:
-            answer = await here.ask(route.method, route.path, who.tokens[person], **options)
+            path = route.path.replace("{", "").replace("}", "")  # any name
+            answer = await here.ask(route.method, path, who.tokens[person], **options)
             is_admitted = answer.status not in (401, 403)
             is_allowed = name not in ALLOWED or person in ALLOWED[name]
             if is_admitted != is_allowed:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.wire import Board, Pool, Reading, State
 from backend.warnings.catalogue import Catalogue
-from backend.warnings.fields import FIELDS
+from backend.warnings.fields import FIELDS, KNOWN_WITHOUT_AN_ANSWER
 from backend.warnings.known import first_known
 from backend.warnings.observe import is_quiet, observe
 from backend.warnings.step import Seen
@@ -72,7 +72,7 @@ def field_of(name: str, said: Reading) -> float | None:
     return FIELDS[name](said, first_known(said))
 
 
-ALWAYS_KNOWN = {"unreachable", "unseen_h"}
+ALWAYS_KNOWN = KNOWN_WITHOUT_AN_ANSWER - {"declared"}
 
 
 def test_a_machine_that_does_not_answer_says_nothing_but_that() -> None:

@@ -116,6 +116,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_warning_reviews_warning_id"), "warning_reviews", ["warning_id"], unique=False)
     op.create_index(op.f("ix_warning_reviews_account_id"), "warning_reviews", ["account_id"], unique=False)
+    op.add_column("warnings", sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True))
     with op.batch_alter_table("silences", schema=None) as batch_op:
         batch_op.add_column(sa.Column("member_id", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("made_by", sa.String(length=64), nullable=True))
@@ -131,6 +132,7 @@ def downgrade() -> None:
         batch_op.drop_column("reason")
         batch_op.drop_column("made_by")
         batch_op.drop_column("member_id")
+    op.drop_column("warnings", "decided_at")
     op.drop_table("warning_reviews")
     op.drop_table("warning_changes")
     op.drop_table("rule_changes")
