@@ -38,14 +38,13 @@ async def test_numbers_have_one_order_of_precedence(service: Service) -> None:
         88,
         ["catalogue", "catalogue, by model", "settings"],
     )
-    for number, (place, there) in enumerate(
-        [
-            ("account", {}),
-            ("site", {"site": "Hall"}),
-            ("model", {"model": "*s19*"}),
-            ("machine", {"machine": machine(1)}),
-        ]
-    ):
+    places: dict[str, dict[str, Any]] = {
+        "account": {},
+        "site": {"site": "Hall"},
+        "model": {"model": "*s19*"},
+        "machine": {"machine": machine(1)},
+    }
+    for number, (place, there) in enumerate(places.items()):
         answer = await change(service, customer, rule="chip_hot", numbers={"warning": 80 + number}, **there)
         assert answer.status == 200, answer.body
         at, sources = await chip_hot(service, customer, **where)
