@@ -17,7 +17,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -91,7 +91,7 @@ async def _embedded(folder: Path, batches: Sequence[Batch]) -> Figures:
         of_one = SeriesQuery(
             metric="hashrate_ths", start=START, end=END, step=5 * MINUTE, machines=(machine(1),), max_points=10_000
         )
-        questions = {
+        questions: dict[str, Callable[[], Awaitable[Sequence[object]]]] = {
             "latest_ms": lambda: store.latest(A),
             "machine_24h_ms": lambda: store.series(A, of_one),
             "fleet_24h_ms": lambda: store.fleet(A, metrics=["hashrate_ths"], start=START, end=END, step=HOUR),

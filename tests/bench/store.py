@@ -89,7 +89,8 @@ async def _measure(folder: Path) -> dict[str, float]:
 
 async def _filled(folder: Path) -> EmbeddedStore:
     """The store with the data set in it; a copy of what is kept, if it is."""
-    if DATA and await asyncio.to_thread(Path(DATA).exists):
+    is_kept: bool = await asyncio.to_thread(Path(DATA).exists) if DATA else False
+    if DATA and is_kept:
         shutil.copytree(DATA, folder)
         return EmbeddedStore(folder, clock=lambda: NOW)
     made = Path(DATA) if DATA else folder
