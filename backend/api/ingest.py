@@ -33,6 +33,7 @@ class BatchReply(BaseModel):
 
     stored: bool  # false: it was here already
     readings: int
+    aggregates: int
 
 
 class Ingest:
@@ -65,8 +66,6 @@ async def _take(call: Call[Query], limit: int, patience_s: float) -> BatchReply:
     now = call.services.clock()
     if batch.site != call.site:
         raise Problem(422, "the batch is not of the site that this token is for", kind="wrong-site")
-    if batch.aggregates:
-        raise Problem(422, "totals are part of the contract, and not kept here yet", kind="aggregates-not-stored")
     await _check_region(call, batch)
     _check_times(batch, now)
     stored = await call.services.store.write(call.account, batch, now=now)
@@ -76,7 +75,7 @@ async def _take(call: Call[Query], limit: int, patience_s: float) -> BatchReply:
         await erasing.take_back(call.services.database, call.services.store, call.account, call.site)
         raise
     _count(call.services, batch, stored=stored, took_s=time.perf_counter() - started_s)
-    return BatchReply(stored=stored, readings=len(batch.readings))
+    return BatchReply(stored=stored, readings=len(batch.readings), aggregates=len(batch.aggregates or ()))
 
 
 async def _check_region(call: Call[Query], batch: wire.Batch) -> None:
@@ -99,12 +98,17 @@ def _decode(data: bytes, encoding: str, limit: int) -> wire.Batch:
 
 
 def _check_times(batch: wire.Batch, now: datetime) -> None:
-    for number, reading in enumerate(batch.readings):
-        if reading.time < now - OLDEST:
-            raise Problem(422, f"readings.{number}.time: older than {OLDEST.days} days", kind="time")
-        if reading.time > now + NEWEST:
-            minutes = NEWEST // timedelta(minutes=1)
-            raise Problem(422, f"readings.{number}.time: more than {minutes} min ahead of our clock", kind="time")
+    times = {
+        "readings": [reading.time for reading in batch.readings],
+        "aggregates": [total.time for total in batch.aggregates or ()],
+    }
+    for name, of_name in times.items():
+        for number, time_ in enumerate(of_name):
+            if time_ < now - OLDEST:
+                raise Problem(422, f"{name}.{number}.time: older than {OLDEST.days} days", kind="time")
+            if time_ > now + NEWEST:
+                minutes = NEWEST // timedelta(minutes=1)
+                raise Problem(422, f"{name}.{number}.time: more than {minutes} min ahead of our clock", kind="time")
 
 
 def _count(services: Services, batch: wire.Batch, *, stored: bool, took_s: float) -> None:

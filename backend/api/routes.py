@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agent.wire import Batch
-from backend.api import health, machines, series, sites, warnings
+from backend.api import health, machines, series, sites, totals, warnings
 from backend.api.account_routes import account_routes
 from backend.api.enrolment import Enrolment, EnrolReply, EnrolRequest
 from backend.api.ingest import BatchReply, Ingest
@@ -71,6 +71,16 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             summary="One metric over time",
             query=series.Parameters,
             reply=series.SeriesReply,
+            problems=(404, 422),
+        ),
+        Route(
+            method="GET",
+            path="/v1/totals",
+            handler=totals.listed,
+            access="read",
+            summary="What sites tell that send no readings of single machines",
+            query=totals.TotalsQuery,
+            reply=totals.TotalsReply,
             problems=(404, 422),
         ),
         Route(

@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from agent.wire import Batch, Pool, Reading
+from agent.wire import Aggregate, Batch, Pool, Reading
+from backend.store import told
 from backend.store.metrics import BOARD_DECIMALS, METRICS, Metric
 
-Kind = Literal["readings", "boards", "rollup_1h"]
+Kind = Literal["readings", "boards", "told", "rollup_1h"]
 """The tables of an account that are sealed day by day."""
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -68,6 +69,10 @@ TABLES: Final = (
         index UTINYINT NOT NULL,
         {", ".join(f"{name} {'BIGINT' if name.startswith('chips') else 'INTEGER'}" for name in BOARD_DECIMALS)}
     )""",
+    f"""CREATE TABLE IF NOT EXISTS told (
+        written BIGINT NOT NULL, time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, make VARCHAR, model VARCHAR,
+        {", ".join(f"{name} BIGINT" for name in told.FIELDS)}
+    )""",
     f"""CREATE TABLE IF NOT EXISTS rollup_1h (
         time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, machine VARCHAR NOT NULL,
         {", ".join(f"{name} BIGINT" for name in _OF_ROLLUP)}
@@ -84,12 +89,14 @@ TABLES: Final = (
     )""",
 )
 """Times are UTC. `written` counts commits. `boards` hang on `readings` by machine and time; `latest` keeps each
-machine's newest whole; `touched` are the hours whose rollups do not hold; `parts` are the sealed files that count."""
+machine's newest whole; `told` are sites' totals; `touched` are the hours whose rollups do not hold; `parts` are the
+sealed files that count."""
 
 COLUMNS: Final[dict[Kind, str]] = {
     "readings": "time, site, machine, state, "
     + ", ".join((*_STORED, *_WORDS, "fans_rpm", "fault_codes", "pools", "has_boards")),
     "boards": f"time, site, machine, index, {', '.join(BOARD_DECIMALS)}",
+    "told": ", ".join(("time, site, make, model", *told.FIELDS)),
     "rollup_1h": ", ".join(("time, site, machine", *_OF_ROLLUP)),
 }
 """What is sealed of a table's row."""
@@ -162,6 +169,19 @@ def newest(batches: Iterable[Batch]) -> pa.Table:
             "reading": _strings([row.model_dump_json(exclude_none=True) for _, row in rows]),
         }
     )
+
+
+def totals(rows: Sequence[tuple[str, Aggregate]]) -> pa.Table:
+    """One row a site's total, for the table `told` (without `written`)."""
+    columns: dict[str, pa.Array[Any]] = {
+        "time": _times(total.time for _, total in rows),
+        "site": _strings(site for site, _ in rows),
+        "make": _strings(total.make for _, total in rows),
+        "model": _strings(total.model for _, total in rows),
+    }
+    values = [told.values(total) for _, total in rows]
+    columns |= {name: pa.array([row[name] for row in values], pa.int64()) for name in told.FIELDS}
+    return pa.table(columns)
 
 
 def _scaled(values: Sequence[Any], decimals: int) -> pa.Array[Any]:

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
-from backend.store import exporting, forgetting, questions, rollups, sealing
+from backend.store import exchange, exporting, forgetting, questions, rollups, sealing, sitetotals, told
 from backend.store.grouping import Grouping
 from backend.store.hot import HotFile, Incoming
 from backend.store.hot import windows as windows_of
@@ -41,6 +41,7 @@ from backend.store.protocol import (
     Scope,
     Series,
     SeriesQuery,
+    Told,
     Total,
 )
 
@@ -99,7 +100,13 @@ class EmbeddedStore:
     async def series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
         """Answer a query; `Store.series` says how."""
         _known(query.metric)
-        return await self._ask(account, lambda file: questions.series(file, query, now=self._clock()), none=list)
+        of_machines = await self._series(account, query)
+        if (field := told.field_of(query)) is None:
+            return of_machines
+        sites: told.Told = await self._ask(
+            account, lambda file: sitetotals.steps(file, query, field, now=self._clock()), none=dict
+        )
+        return await told.joined(query, of_machines, sites, partial(self._series, account))
 
     async def fleet(
         self,
@@ -113,10 +120,19 @@ class EmbeddedStore:
     ) -> Sequence[Total]:
         """Totals over time; `Store.fleet` says which."""
         _known(*metrics)
+        found = []
+        for metric in metrics:
+            query = SeriesQuery(metric=metric, start=start, end=end, step=step, across="sum", site=site)
+            answer = await self.series(account, query)
+            found.append(Total(metric, answer[0].points if answer else ()))
+        return found
+
+    async def told(
+        self, account: AccountId, *, start: datetime, end: datetime, site: SiteId | None = None, most: int = 200_000
+    ) -> Sequence[Told]:
+        """What sites told in place of readings; `Store.told` says in which order."""
         return await self._ask(
-            account,
-            lambda file: questions.totals(file, metrics, start, end, step, site, now=self._clock()),
-            none=lambda: [Total(metric, ()) for metric in metrics],
+            account, lambda file: sitetotals.rows(file, start, end, site, now=self._clock(), most=most), none=list
         )
 
     async def energy(
@@ -198,18 +214,26 @@ class EmbeddedStore:
     ) -> AsyncIterator[ExportPart]:
         """Every reading that can be read, a file a day."""
         now = self._clock()
-        days: list[date] = await self._ask(account, lambda file: exporting.days(file, start, end, now=now), none=list)
-        for day in days:
+        of_readings, of_totals = await self._ask(
+            account,
+            lambda file: tuple(exporting.days(file, kind, start, end, now=now) for kind in ("readings", "told")),
+            none=lambda: ([], []),
+        )
+        for day in of_readings:
             yield ExportPart(f"readings-{day}.{format}", self._day(account, day, start, end, format, now))
+        for day in of_totals:
+            yield exchange.totals_part(
+                day, start, end, format, lambda since, until: self.told(account, start=since, end=until)
+            )
 
     async def import_(self, account: AccountId, parts: Iterable[tuple[str, bytes]]) -> int:
         """Store files of an export."""
-        readings = 0
+        found = 0
         for part in parts:
-            for batch in await self._run(partial(exporting.batches_of, *part)):
+            for batch in await self._run(partial(exchange.batches_of, *part)):
                 if await self.write(account, batch, now=self._clock()):
-                    readings += len(batch.readings)
-        return readings
+                    found += exchange.batch_count(batch)
+        return found
 
     async def usage(self, account: AccountId) -> Mapping[DataClass, int]:
         """Bytes on disk, by class."""
@@ -239,6 +263,10 @@ class EmbeddedStore:
         with self._files.made(account) as file:
             yield file
 
+    async def _series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
+        """Of machines only."""
+        return await self._ask(account, lambda file: questions.series(file, query, now=self._clock()), none=list)
+
     async def _day(
         self,
         account: AccountId,
@@ -248,12 +276,12 @@ class EmbeddedStore:
         format: Format,
         now: datetime,
     ) -> AsyncIterator[bytes]:
-        made = exporting.DayFile(format)
+        made = exchange.File(exchange.readings(format), format)
 
         def add(span: tuple[datetime, datetime], file: HotFile) -> bytes:
             return made.add(exporting.table(file, *span, format, now=now))
 
-        for span in exporting.hours(day, start, end):
+        for span in exchange.hours(day, start, end):
             if chunk := await self._ask(account, partial(add, span), none=bytes):
                 yield chunk
         yield await self._run(made.end)

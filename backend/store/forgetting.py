@@ -19,10 +19,10 @@ from backend.store.protocol import DataClass, Hold, Part, Removed
 from backend.store.sealing import Made, count, write_file
 
 CLASSES: Final[Mapping[DataClass, tuple[Kind, ...]]] = {
-    "telemetry_raw": ("readings", "boards"),
+    "telemetry_raw": ("readings", "boards", "told"),
     "telemetry_rollup": ("rollup_1h",),
 }
-_COUNTED: Final = ("readings", "rollup_1h")
+_COUNTED: Final = ("readings", "told", "rollup_1h")
 """Kinds whose rows are told; boards are part of their reading."""
 _BATCHES_KEPT: Final = timedelta(days=31)
 """How long ids of batches are known: an agent may come with readings that are 30 days old, and come again."""
@@ -87,6 +87,8 @@ def erase(file: HotFile, part: Part) -> list[Removed]:
             for data_class, kinds in CLASSES.items():
                 tally = _Tally()
                 for kind in kinds:
+                    if kind == "told" and part.machine is not None:
+                        continue  # of five machines and more: it tells of none
                     _erase_kind(file, cursor, kind, part, tally)
                 removed += tally.removed(data_class)
             cursor.execute(f"DELETE FROM latest WHERE {_matching('readings', part)}", _values(part))  # noqa: S608

@@ -19,7 +19,7 @@ from typing import Final
 
 import duckdb
 
-from agent.wire import Batch, Reading
+from agent.wire import Aggregate, Batch, Reading
 from backend.ids import AccountId, SiteId
 from backend.store import columns
 from backend.store.columns import Kind
@@ -86,7 +86,8 @@ class HotFile:
             (self._commits,) = one(
                 cursor.execute(
                     "SELECT max(w) FROM (SELECT 0 AS w UNION ALL SELECT max(written) FROM readings"
-                    " UNION ALL SELECT max(written) FROM boards UNION ALL SELECT max(written) FROM touched)"
+                    " UNION ALL SELECT max(written) FROM boards UNION ALL SELECT max(written) FROM told"
+                    " UNION ALL SELECT max(written) FROM touched)"
                 )
             )
         self.unlink_strangers()
@@ -123,9 +124,13 @@ class HotFile:
         with self.writing() as cursor:
             is_new = _are_new(cursor, incoming)
             kept_for = windows(cursor)["telemetry_raw"]
-            batches = [_kept(one, kept_for) for one, new in zip(incoming, is_new, strict=True) if new]
+            fresh = [one for one, new in zip(incoming, is_new, strict=True) if new]
+            batches = [_kept(one, kept_for) for one in fresh]
             if any(batch.readings for batch in batches):
                 _insert(cursor, batches, self.next_commit())
+            if totals := [(one.batch.site, total) for one in fresh for total in _told(one, kept_for)]:
+                cursor.register("incoming_told", columns.totals(totals))
+                cursor.execute(f"INSERT INTO told BY NAME SELECT *, {self.next_commit()} AS written FROM incoming_told")  # noqa: S608
         return is_new
 
     def latest(self, *, site: SiteId | None, since: datetime) -> list[Latest]:
@@ -271,6 +276,11 @@ def _kept(incoming: Incoming, window: timedelta) -> Batch:
     if all(reading.time >= since for reading in batch.readings):
         return batch
     return batch.model_copy(update={"readings": tuple(one for one in batch.readings if one.time >= since)})
+
+
+def _told(incoming: Incoming, window: timedelta) -> Iterator[Aggregate]:
+    """The batch's totals that are not past the window already."""
+    return (total for total in incoming.batch.aggregates or () if total.time >= incoming.now - window)
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, batches: Sequence[Batch], commit: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
+from agent import wire
 from agent.wire import Batch, MachineId, Reading
 from backend.ids import AccountId, SiteId
 
@@ -43,8 +44,8 @@ class SeriesQuery:
 
     Steps lie on the grid of whole steps since 1970, and `start` is moved down to it, so that no first step is
     half a one. Without `across` the answer has one series a machine. With it there is one series over the
-    machines: first `aggregate` of each machine in each step, then `across` over the machines. `machines`
-    empty means all of `site`, or of the account.
+    machines: first `aggregate` of each machine in each step, then `across` over the machines. The sum of their means
+    is `Store.fleet`'s, with what sites told. `machines` empty means all of `site`, or of the account.
     """
 
     metric: str
@@ -84,6 +85,14 @@ class Energy:
 
     machine: MachineId | None
     points: tuple[tuple[datetime, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a site told of itself, or of its machines of one model, in place of their readings."""
+
+    site: SiteId
+    total: wire.Aggregate
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +140,9 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class ExportPart:
-    """One file of an export: one day of readings, boards within them. Take the chunks before the next part."""
+    """One file of an export: a day's readings, boards within them, or told totals. Take the chunks before the next."""
 
-    name: str  # readings-2026-01-01.parquet
+    name: str  # readings-2026-01-01.parquet, totals-2026-01-01.parquet
     chunks: AsyncIterator[bytes]
 
 
@@ -166,8 +175,16 @@ class Store(Protocol):
     ) -> Sequence[Total]:
         """Totals over time, in the order asked. Of a flag it is how many machines, by their share of the step.
 
-        Steps are those of `SeriesQuery`. Raises `KeyError` for a metric that the catalogue does not have.
+        A site that told totals in place of readings counts with the mean of what it told in the step, where it told
+        that metric so that it adds up (`backend.store.told.TOTAL_OF`). Steps are those of `SeriesQuery`. Raises
+        `KeyError` for a metric that the catalogue does not have.
         """
+
+    async def told(
+        self, account: AccountId, *, start: datetime, end: datetime, site: SiteId | None = None, most: int = 200_000
+    ) -> Sequence[Told]:
+        """What sites told in place of readings, for `start` ≤ time < `end`, ordered by time, site and group, the whole
+        site first; kept as long as readings are. Raises `TooManyPoints` for more than `most`."""
 
     async def energy(
         self,
@@ -213,10 +230,11 @@ class Store(Protocol):
         end: datetime | None = None,
         format: Format = "parquet",
     ) -> AsyncIterator[ExportPart]:
-        """Every reading that can be read, a file a day, oldest first; never the whole in memory."""
+        """Every reading that can be read, a file a day, oldest first, then told totals; never the whole in memory."""
 
     async def import_(self, account: AccountId, parts: Iterable[tuple[str, bytes]]) -> int:
-        """Store files of an export (name, content; Parquet) and return how many readings; a file twice is once.
+        """Store files of an export (name, content; Parquet) and return how many readings and totals; a file twice is
+        once.
 
         Raises `ValueError` for what is no such file.
         """

@@ -18,7 +18,7 @@ from backend.ids import SiteId
 from backend.store.columns import PARTS, expression
 from backend.store.hot import EPOCH, HOUR, HotFile, naive, windows
 from backend.store.metrics import METRICS
-from backend.store.protocol import GAP, Aggregate, Energy, Series, SeriesQuery, TooManyPoints, Total
+from backend.store.protocol import GAP, Aggregate, Energy, Series, SeriesQuery, TooManyPoints
 from backend.store.rollups import joules
 
 _US: Final = timedelta(microseconds=1)
@@ -70,7 +70,7 @@ class Spans:
 
 def series(file: HotFile, query: SeriesQuery, *, now: datetime) -> list[Series]:
     """Answer a query; `Store.series` says how."""
-    start = _first(query.start, query.step)
+    start = first_step(query.start, query.step)
     with file.reading() as cursor:
         spans = _spans(cursor, start, query.end, now, from_rollups=_follows(query))
         of_machines = _steps(file, cursor, query, spans)
@@ -78,25 +78,6 @@ def series(file: HotFile, query: SeriesQuery, *, now: datetime) -> list[Series]:
     if len(rows) > query.max_points:
         raise TooManyPoints(f"the answer has more than {query.max_points} points")
     return [Series(machine=machine, points=points) for machine, points in _grouped(rows)]
-
-
-def totals(
-    file: HotFile,
-    metrics: Sequence[str],
-    start: datetime,
-    end: datetime,
-    step: timedelta,
-    site: SiteId | None,
-    *,
-    now: datetime,
-) -> list[Total]:
-    """Answer `Store.fleet`."""
-    found = []
-    for metric in metrics:
-        query = SeriesQuery(metric=metric, start=start, end=end, step=step, across="sum", site=site)
-        answer = series(file, query, now=now)
-        found.append(Total(metric, answer[0].points if answer else ()))
-    return found
 
 
 def energy(
@@ -110,24 +91,24 @@ def energy(
     now: datetime,
 ) -> list[Energy]:
     """Answer `Store.energy`."""
-    first = _first(start, step)
+    first = first_step(start, step)
     grouped = "NULL" if is_total else "machine"
     of_site = "" if site is None else " AND site = $site"
     selects = []
     with file.reading() as cursor:
         spans = _spans(cursor, first, end, now, from_rollups=step % HOUR == timedelta(0))
         for since, until in spans.raw:
-            where = f"{_within(since - GAP, until)}"
+            where = f"{within(since - GAP, until)}"
             source = file.source(
                 cursor, "readings", "time, machine, site, power_w", where, since=since - GAP, until=until
             )
             selects.append(
-                f"SELECT {grouped} AS machine, {_step(step)} AS step, joules FROM (SELECT *, {joules()} AS joules"  # noqa: S608
-                f" FROM {source}) WHERE {_within(since, until)}{of_site}"
+                f"SELECT {grouped} AS machine, {step_of(step)} AS step, joules FROM (SELECT *, {joules()} AS joules"  # noqa: S608
+                f" FROM {source}) WHERE {within(since, until)}{of_site}"
             )
         for source in _rolled(file, cursor, spans, "time, machine, site, energy_j"):
             selects.append(
-                f"SELECT {grouped} AS machine, {_step(step)} AS step, energy_j AS joules"  # noqa: S608
+                f"SELECT {grouped} AS machine, {step_of(step)} AS step, energy_j AS joules"  # noqa: S608
                 f" FROM {source} WHERE true{of_site}"
             )
         if not selects:
@@ -187,7 +168,7 @@ def _clamped(spans: Sequence[Span], since: datetime) -> tuple[Span, ...]:
 
 def _steps(file: HotFile, cursor: duckdb.DuckDBPyConnection, query: SeriesQuery, spans: Spans) -> str:
     """SQL of machine, step, value (scaled), time: one row a machine and step."""
-    value, step = expression(query.metric), _step(query.step)
+    value, step = expression(query.metric), step_of(query.step)
     narrowed = _narrowed(query)
     raw = (
         " UNION ALL ".join(
@@ -197,7 +178,7 @@ def _steps(file: HotFile, cursor: duckdb.DuckDBPyConnection, query: SeriesQuery,
                     cursor,
                     "readings",
                     f"machine, time, {value} AS value",
-                    f"{_within(since, until)} AND {value} IS NOT NULL{narrowed}",
+                    f"{within(since, until)} AND {value} IS NOT NULL{narrowed}",
                     since=since,
                     until=until,
                 )
@@ -260,7 +241,7 @@ def _narrowed(query: SeriesQuery) -> str:
 
 def _rolled(file: HotFile, cursor: duckdb.DuckDBPyConnection, spans: Spans, names: str) -> list[str]:
     return [
-        file.source(cursor, "rollup_1h", names, _within(since, until), since=since, until=until)
+        file.source(cursor, "rollup_1h", names, within(since, until), since=since, until=until)
         for since, until in spans.rolled
     ]
 
@@ -275,16 +256,17 @@ def _grouped(rows: list[tuple[Any, ...]]) -> list[tuple[MachineId | None, tuple[
     ]
 
 
-def _within(start: datetime, end: datetime) -> str:
+def within(start: datetime, end: datetime) -> str:
+    """SQL of whether a row is of this time."""
     return f"time >= TIMESTAMP '{naive(start)}' AND time < TIMESTAMP '{naive(end)}'"
 
 
-def _step(step: timedelta) -> str:
+def step_of(step: timedelta) -> str:
     """SQL of a row's step, µs since 1970."""
     return f"epoch_us(time) // {step // _US} * {step // _US}"
 
 
-def _first(start: datetime, step: timedelta) -> datetime:
+def first_step(start: datetime, step: timedelta) -> datetime:
     """The start of the step that `start` is in. Raises `ValueError` for a step of nothing."""
     if step <= timedelta(0):
         raise ValueError("a step is longer than nothing")

@@ -26,11 +26,12 @@ GRACE: Final = timedelta(hours=2)
 """After a day's end: most late readings have come by then."""
 MOST_FILES: Final = 4
 """Of one kind and day; with more, they are made one."""
-RAW: Final[tuple[Kind, ...]] = ("readings", "boards")
+RAW: Final[tuple[Kind, ...]] = ("readings", "boards", "told")
 _DAY: Final = timedelta(days=1)
 _ORDER: Final[dict[Kind, str]] = {
     "readings": "machine, time",
     "boards": "machine, index, time",
+    "told": "site, make, model, time",
     "rollup_1h": "machine, time",
 }
 
@@ -53,6 +54,7 @@ def due(file: HotFile, *, now: datetime) -> list[date]:
     with file.reading() as cursor:
         rows = cursor.execute(
             "SELECT DISTINCT time::DATE FROM readings WHERE time < $before"
+            " UNION SELECT time::DATE FROM told WHERE time < $before"
             " UNION SELECT hour::DATE FROM touched WHERE hour < $before"
             " UNION SELECT time::DATE FROM rollup_1h WHERE time < $before ORDER BY 1",
             {"before": naive((now - GRACE).replace(hour=0, minute=0, second=0, microsecond=0))},

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
+from backend.store import told
 from backend.store.influx import names, plan, series, tiers
 from backend.store.influx.batches import Batches, Touch
 from backend.store.influx.client import Client
@@ -20,6 +21,7 @@ from backend.store.influx.retention import Retention
 from backend.store.influx.roller import Roller
 from backend.store.influx.schema import DAY_US
 from backend.store.influx.settings import InfluxSettings
+from backend.store.influx.sitetotals import SiteTotals
 from backend.store.influx.stale import Stale
 from backend.store.influx.times import microseconds
 from backend.store.influx.watch import Watch
@@ -40,6 +42,7 @@ from backend.store.protocol import (
     Scope,
     Series,
     SeriesQuery,
+    Told,
     Total,
 )
 
@@ -97,8 +100,9 @@ class InfluxStore:
         """Answer a query; `Store.series` says how."""
         _ = METRICS[query.metric]
         await self._prepared(account)
-        data = await self._data(account, with_rollups=plan.grain(query) is not None)
-        return await series.answer(self._client, account, query, plan.segments(query, data))
+        return await self._with_told(
+            account, query, await self._data(account, with_rollups=plan.grain(query) is not None)
+        )
 
     async def fleet(
         self,
@@ -119,9 +123,19 @@ class InfluxStore:
         data = await self._data(account, with_rollups=True)
         found = []
         for query in queries:
-            answer = await series.answer(self._client, account, query, plan.segments(query, data))
+            answer = await self._with_told(account, query, data)
             found.append(Total(query.metric, answer[0].points if answer else ()))
         return found
+
+    async def told(
+        self, account: AccountId, *, start: datetime, end: datetime, site: SiteId | None = None, most: int = 200_000
+    ) -> Sequence[Told]:
+        """What sites told in place of readings; `Store.told` says in which order."""
+        await self._prepared(account)
+        kept = await self._windows.of(account, "telemetry_raw")
+        from_us = microseconds(self._clock() - kept.window)
+        totals = SiteTotals(self._client, account, self._places.to_read("raw", kept), from_us)
+        return await totals.rows(start, end, site, most)
 
     async def energy(
         self,
@@ -218,14 +232,14 @@ class InfluxStore:
 
     async def import_(self, account: AccountId, parts: Iterable[tuple[str, bytes]]) -> int:
         """Store files of an export."""
-        from backend.store.exporting import batches_of  # DuckDB and all, for those who use it
+        from backend.store.exchange import batch_count, batches_of  # Arrow, for those who use it
 
-        readings = 0
+        found = 0
         for name, content in parts:
             for batch in await asyncio.to_thread(batches_of, name, content):
                 if await self.write(account, batch, now=self._clock()):
-                    readings += len(batch.readings)
-        return readings
+                    found += batch_count(batch)
+        return found
 
     async def usage(self, account: AccountId) -> Mapping[DataClass, int]:
         """The server does not tell what space an account takes."""
@@ -266,6 +280,16 @@ class InfluxStore:
             raw_window=raw.window,
             into={"5m": self._places.to_write("5m", rolled), "1h": self._places.to_write("1h", rolled)},
         )
+
+    async def _with_told(self, account: AccountId, query: SeriesQuery, data: plan.Data) -> Sequence[Series]:
+        async def of_machines(query: SeriesQuery) -> Sequence[Series]:
+            return await series.answer(self._client, account, query, plan.segments(query, data))
+
+        found = await of_machines(query)
+        if (field := told.field_of(query)) is None:
+            return found
+        sites = await SiteTotals(self._client, account, data.raw, data.raw_from_us).steps(query, field)
+        return await told.joined(query, found, sites, of_machines)
 
     async def _data(self, account: AccountId, *, with_rollups: bool) -> plan.Data:
         """What there is of an account, and what of it is up to date."""

@@ -53,6 +53,8 @@ class Erasure:
             if found is None:
                 continue
             await self._delete(bucket, start_us, end_us, "machine", "board")
+            if self.part.machine is None:  # of five machines and more: it tells of none
+                await self._delete(bucket, start_us, end_us, "told")
             # Facts stand at the start of their day and are those of all its readings.
             await self._delete(bucket, -(-start_us // DAY_US) * DAY_US, max(day_us(end_us), start_us), "facts")
             tally.add(*found)

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.wire import MachineId
-from backend.ids import AccountId
+from agent.wire import MachineId, Reading
+from backend.ids import AccountId, SiteId
+from backend.store.exchange import File, readings, totals_part
 from backend.store.influx import rows
 from backend.store.influx.client import Client
-from backend.store.influx.exchange import File
+from backend.store.influx.exchange import table
 from backend.store.influx.facts import day_us
 from backend.store.influx.past import count
 from backend.store.influx.queries import LAST_US, Column, Select
 from backend.store.influx.schema import DAY_US
+from backend.store.influx.sitetotals import SiteTotals
 from backend.store.influx.times import moment
 from backend.store.protocol import ExportPart, Format
 
@@ -51,9 +53,13 @@ class Export:
             if machines:
                 name = f"readings-{moment(day).date()}.{self.format}"
                 yield ExportPart(name, self._chunks(machines, start_us, stop_us))
+        totals = SiteTotals(self.client, self.account, self.buckets, self.start_us)
+        start, end = moment(self.start_us), None if self.end_us is None else moment(self.end_us)
+        for told_day in await totals.days(end_us):
+            yield totals_part(told_day, start, end, self.format, totals.of)
 
     async def _chunks(self, machines: Sequence[MachineId], start_us: int, end_us: int) -> AsyncIterator[bytes]:
-        file = await asyncio.to_thread(File, self.format)
+        file = File(readings(self.format), self.format)
         for first in range(0, len(machines), _MACHINES_AT_ONCE):
             asked = rows.questions(self.account, start_us, end_us, machines=machines[first : first + _MACHINES_AT_ONCE])
             found: rows.Found = {}
@@ -61,7 +67,7 @@ class Export:
                 answers = await self.client.select(bucket, *asked)
                 found |= await asyncio.to_thread(rows.readings, *answers)
             in_order = [(site, found[machine, site, time_us]) for machine, site, time_us in sorted(found, key=_order)]
-            yield await asyncio.to_thread(file.add, in_order)
+            yield await asyncio.to_thread(_added, file, in_order, self.format)
         yield await asyncio.to_thread(file.end)
 
     async def _machines(self, start_us: int, end_us: int) -> list[MachineId]:
@@ -78,6 +84,10 @@ class Export:
             (tables,) = await self.client.select(bucket, question)
             found.update(table.tags["machine"] for table in tables)
         return [MachineId(machine) for machine in sorted(found)]
+
+
+def _added(file: File, rows: Sequence[tuple[SiteId, Reading]], format: Format) -> bytes:
+    return file.add(table(rows, format))
 
 
 def _order(place: tuple[MachineId, object, int]) -> tuple[MachineId, int]:

@@ -7,33 +7,35 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from backend.ids import AccountId
+from backend.store import told
 from backend.store.influx import names
 from backend.store.influx.client import Client
 from backend.store.influx.facts import day_us
-from backend.store.influx.queries import FIRST_US, LAST_US, Column, Delete, Select, Tag, Tags
+from backend.store.influx.queries import FIRST_US, LAST_US, Column, Delete, Function, Select, Tag, Tags
 from backend.store.influx.rollup import FIELDS_OF_ROLLUP, FIELDS_OF_TOTAL
 from backend.store.influx.schema import BOARD_FIELDS, DAY_US, HOUR_US, MACHINE_FIELDS, METRIC_DECIMALS, Measurement
 from backend.store.influx.tiers import Grain
 from backend.store.influx.times import microseconds, moment
 from backend.store.protocol import DataClass, Hold, Removed
 
-COUNTED: Final[dict[Grain, tuple[Measurement, str]]] = {
-    "raw": ("machine", "is_reachable"),
-    "5m": ("rollup", "is_reachable_count"),
-    "1h": ("rollup", "is_reachable_count"),
+COUNTED: Final[dict[Grain, dict[Measurement, str]]] = {
+    "raw": {"machine": "is_reachable", "told": "machines"},
+    "5m": {"rollup": "is_reachable_count"},
+    "1h": {"rollup": "is_reachable_count"},
 }
-"""What a row is, by grain: a measurement and a field that each of its points has."""
+"""What a row is, by grain: measurements, and of each a field that every point of it has."""
 
 _KEPT: Final[dict[Measurement, tuple[tuple[Tag, ...], tuple[str, ...]]]] = {
     "machine": (("machine", "site"), tuple(dict.fromkeys((*MACHINE_FIELDS, *METRIC_DECIMALS)))),
     "board": (("board", "machine", "site"), BOARD_FIELDS),
+    "told": (("group", "site"), told.FIELDS),
     "facts": (("digest", "machine", "site"), ("json",)),
     "rollup": (("machine", "site"), FIELDS_OF_ROLLUP),
     "total": (("site",), FIELDS_OF_TOTAL),
 }
 """Tags and fields of what a hold keeps."""
 _OF_GRAIN: Final[dict[Grain, tuple[Measurement, ...]]] = {
-    "raw": ("machine", "board", "facts"),
+    "raw": ("machine", "board", "told", "facts"),
     "5m": ("rollup", "total"),
     "1h": ("rollup", "total"),
 }
@@ -122,7 +124,7 @@ class Past:
                     continue
                 for piece in _pieces(start_us, end_us, _COPIED_US):
                     copied = await self._copy(measurement, bucket, held_bucket, *piece)
-                    kept += copied if measurement == COUNTED[self.grain][0] else 0
+                    kept += copied if measurement in COUNTED[self.grain] else 0
         return kept
 
     async def _copy(self, measurement: Measurement, bucket: str, held_bucket: str, start_us: int, end_us: int) -> int:
@@ -160,9 +162,8 @@ async def count(
     tags: Sequence[tuple[Tag, str]] = (),
 ) -> tuple[int, int, int] | None:
     """How many rows there are, and the times of the first and the last; None for none."""
-    measurement, field = COUNTED[grain]
 
-    def question(function: Any) -> Select:
+    def question(measurement: Measurement, field: str, function: Function) -> Select:
         return Select(
             account=account,
             measurement=measurement,
@@ -172,10 +173,15 @@ async def count(
             tags=Tags(tuple((tag, (value,)) for tag, value in tags)),
         )
 
-    counted, first, last = await client.select(bucket, *(question(function) for function in ("count", "first", "last")))
-    if not counted:
+    asked: tuple[Function, ...] = ("count", "first", "last")
+    kinds = COUNTED[grain].items()
+    answers = await client.select(bucket, *(question(*kind, function) for kind in kinds for function in asked))
+    rows, firsts, lasts = (
+        [table.rows[0] for tables in answers[place :: len(asked)] for table in tables] for place in range(len(asked))
+    )
+    if not rows:
         return None
-    return int(counted[0].rows[0][1]), int(first[0].rows[0][0]), int(last[0].rows[0][0])
+    return sum(int(row[1]) for row in rows), min(int(row[0]) for row in firsts), max(int(row[0]) for row in lasts)
 
 
 def _pieces(from_us: int, to_us: int, length_us: int) -> Iterator[tuple[int, int]]:

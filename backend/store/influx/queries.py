@@ -18,7 +18,7 @@ from backend.store.influx import names
 from backend.store.influx.schema import Measurement
 
 Function = Literal["mean", "min", "max", "sum", "last", "first", "count"]
-Tag = Literal["board", "data_class", "digest", "machine", "member", "site", "slot"]
+Tag = Literal["board", "data_class", "digest", "group", "machine", "member", "site", "slot"]
 
 FIRST_US: Final = 0
 LAST_US: Final = 2**63 // 1000 - 1
@@ -74,6 +74,7 @@ class Select:
     by: tuple[Tag, ...] = ()
     step_us: int | None = None  # one row a step, on the grid of whole steps since 1970
     newest: int | None = None  # only so many of each group, newest first
+    most: int | None = None  # only so many of each group, oldest first
 
     def __post_init__(self) -> None:
         names.account_tag(self.account)
@@ -93,6 +94,8 @@ class Select:
             text += " fill(none)"
         if self.newest is not None:
             text += f" ORDER BY time DESC LIMIT {int(self.newest)}"
+        elif self.most is not None:
+            text += f" LIMIT {int(self.most)}"
         return text
 
     def _where(self) -> str:

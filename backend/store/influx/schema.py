@@ -7,6 +7,7 @@ at odd times take (27 against 145 B a poll), and they add up without rounding.
 |---|---|---|
 | `machine` | one machine in one poll: each metric, and what else is a number | account, machine, site |
 | `board`   | one hash board in one poll | account, board, machine, site |
+| `told`    | what a site told in one poll of itself, or of its machines of one model | account, group, site |
 | `facts`   | what is no number, once for each machine, day and content | account, digest, machine, site |
 | `rollup`  | one machine in 5 minutes or an hour | account, machine, site |
 | `total`   | all machines of a site in 5 minutes or an hour | account, site |
@@ -28,7 +29,9 @@ from agent.wire import State
 from backend.store import metrics
 from backend.store.metrics import METRICS
 
-Measurement = Literal["machine", "board", "facts", "rollup", "total", "batch", "touched", "window", "rolled", "known"]
+Measurement = Literal[
+    "machine", "board", "told", "facts", "rollup", "total", "batch", "touched", "window", "rolled", "known"
+]
 
 _OF_READING: Final = (
     "hashrate_ths",

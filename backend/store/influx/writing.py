@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from agent.wire import Batch, Reading
 from backend.ids import AccountId, SiteId
-from backend.store.influx import facts, lineprotocol, names
+from backend.store.influx import facts, lineprotocol, names, sitetotals
 from backend.store.influx.batches import Batches
 from backend.store.influx.client import Client
 from backend.store.influx.rollup import GAP_US
@@ -44,12 +44,14 @@ class Writer:
     ) -> tuple[list[Reading], set[int]] | None:
         """Store a batch; the readings that are stored and the hours touched. None: it was there.
 
-        Readings past the window are not stored: they could not be read.
+        Readings and totals past the window are not stored: they could not be read.
         """
         if await self._batches.known(account, batch.id, now=now):
             return None
         readings = [reading for reading in batch.readings if reading.time >= now - window]
+        totals = [total for total in batch.aggregates or () if total.time >= now - window]
         lines, referred = await asyncio.to_thread(lineprotocol.render, account, batch, readings)
+        lines += sitetotals.lines(account, batch.site, totals)
         new = {key: content for key, content in referred.items() if (bucket, key) not in self._facts}
         await self._client.write(bucket, lines + [facts.line(key, content) for key, content in new.items()])
         self._remember(bucket, new)

@@ -238,12 +238,29 @@ async def test_times_are_taken_from_30_days_ago_to_10_minutes_ahead(
     assert await stored(served) == (2 if status == 200 else 0)
 
 
-async def test_totals_are_understood_and_refused_clearly_as_long_as_they_are_not_kept(served: Served) -> None:
-    total = wire.Aggregate(time=NOW, machines=5, hashing=5, idle=0, paused=0, unreachable=0, fault=0)
-    totals = own(served).model_copy(update={"readings": (), "aggregates": (total,)})
-    answer = await served.send(totals, served.ours.agent)
-    assert (answer.status, kind(answer.json)) == (422, "aggregates-not-stored")
+def totals(served: Served, late: timedelta = timedelta(0)) -> wire.Batch:
+    total = wire.Aggregate(time=NOW - late, machines=5, hashing=5, idle=0, paused=0, unreachable=0, fault=0)
+    return own(served).model_copy(update={"readings": (), "aggregates": (total,)})
+
+
+async def test_totals_are_stored_once_and_read_by_site_and_time(served: Served) -> None:
+    sent = totals(served)
+    for is_new in (True, False):
+        answer = await served.send(sent, served.ours.agent)
+        assert answer.json == {"stored": is_new, "readings": 0, "aggregates": 1}
+    asked = {"from": NOW.isoformat(), "to": (NOW + timedelta(minutes=1)).isoformat()}
+    [found] = (await served.get("/v1/totals", served.ours.read, **asked)).json["totals"]
+    assert (found["site"], found["total"]["machines"]) == (served.ours.site, 5)
+    assert (await served.get("/v1/totals", served.theirs.read, **asked)).json == {"totals": []}
+    wrong = {"site": "sit_nothing"}, {"from": asked["to"], "to": asked["from"]}
+    assert [(await served.get("/v1/totals", served.ours.read, **one)).status for one in wrong] == [404, 400]
     assert await stored(served) == 0
+
+
+async def test_the_times_of_totals_are_checked_as_those_of_readings(served: Served) -> None:
+    answer = await served.send(totals(served, timedelta(days=31)), served.ours.agent)
+    assert (answer.status, kind(answer.json)) == (422, "time")
+    assert answer.json["detail"].startswith("aggregates.0.time: ")
 
 
 async def test_a_batch_of_a_foreign_site_and_of_none_get_the_same_answer(served: Served) -> None:
