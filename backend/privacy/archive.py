@@ -4,7 +4,8 @@ A ZIP of
 - `manifest.json`: what this is, and how many rows each file has;
 - `description.json`: what each file and field means;
 - `registry/<table>.jsonl`: one JSON object a line, of every table that belongs to accounts;
-- `readings/readings-<day>.parquet`: every reading, as the store exports it;
+- `readings/readings-<day>.parquet`, `readings/totals-<day>.parquet`: every reading, and every total that a site told in
+  place of readings, as the store exports them;
 - `hourly/hourly-<day>.csv`: hourly means of the time of which readings are no longer kept.
 
 It is written as it is read, a thousand rows or an hour of readings at a time, and never needs to seek.
@@ -21,7 +22,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from sqlalchemy import ColumnElement, Table, select, tuple_
 
-from agent.wire import Board, Pool, Reading
+from agent.wire import Aggregate, Board, Pool, Reading, Spread
 from backend.ids import AccountId
 from backend.privacy.described import COLUMNS, LEFT_OUT, ROLLUP, TABLES
 from backend.registry.database import Database
@@ -117,6 +118,12 @@ def description() -> dict[str, Any]:
             | {name: field.description for name, field in Reading.model_fields.items()},
             "boards": {name: field.description for name, field in Board.model_fields.items()},
             "pools": {name: field.description for name, field in Pool.model_fields.items()},
+        },
+        "totals": {
+            "what": "What sites told in place of readings, a file a day: totals and percentiles of groups of machines.",
+            "fields": {"site": "the site's id"}
+            | {name: field.description for name, field in Aggregate.model_fields.items()},
+            "of each number": {name: field.description for name, field in Spread.model_fields.items()},
         },
         "hourly": {
             "what": "Hourly means of days of which readings are no longer kept.",

@@ -24,7 +24,7 @@ _SMALL: Final = 1_000_000  # below this the ratio does not matter
 _LONGEST_LINE: Final = 8_000_000  # a support bundle has a million characters
 _MOST_IN_GROUP: Final = 4_000_000_000
 _NAME: Final = re.compile(
-    r"manifest\.json|description\.json|registry/[a-z_]{1,40}\.jsonl|readings/readings-\d{4}-\d\d-\d\d\.parquet"
+    r"manifest\.json|description\.json|registry/[a-z_]{1,40}\.jsonl|readings/(readings|totals)-\d{4}-\d\d-\d\d\.parquet"
     r"|hourly/hourly-\d{4}-\d\d-\d\d\.csv"
 )
 _ROWS_AT_ONCE: Final = 1_000

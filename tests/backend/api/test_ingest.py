@@ -57,7 +57,7 @@ async def test_a_batch_is_stored_and_judged_however_it_is_compressed(served: Ser
     sent = own(served)
     data = wire.encode(sent)
     answer = await served.send(COMPRESS[encoding](data), served.ours.agent, encoding)
-    assert (answer.status, answer.json) == (200, {"stored": True, "readings": 1})
+    assert (answer.status, answer.json) == (200, {"stored": True, "readings": 1, "aggregates": 0})
     assert await stored(served) == 1
     assert served.judge.judged == [(served.ours.account, served.ours.site, sent.id)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from agent.wire import Aggregate
 from backend.ids import AccountId, SiteId
 from backend.privacy import archive, erasing
 from backend.privacy.importing import import_archive
@@ -47,6 +48,8 @@ async def exported(database: Database, store: EmbeddedStore, tmp_path: Path) -> 
             Silence(id="sil_0000000000000001", account_id=account, site_id=site, starts_at=NOW, ends_at=LATER),
         ))  # fmt: skip
     await store.write(account, batch([full_reading(n, at(m)) for n in (1, 2) for m in range(3)], site=site), now=NOW)
+    total = Aggregate(time=at(-60), machines=5, hashing=5, idle=0, paused=0, unreachable=0, fault=0)
+    await store.write(account, batch(aggregates=(total,), site=site), now=NOW)
     file = tmp_path / "export.zip"
     with file.open("wb") as sink:
         await archive.write(sink, database, store, account, export=EXPORT, format="parquet", now=LATER)
@@ -59,7 +62,9 @@ async def test_what_fires_ends_with_the_move_and_contacts_are_not_believed(
 ) -> None:
     with Archive(exported) as found:
         made = await import_archive(database, store, found, name=None, region="eu", verified=False, now=LATER)
-    assert made.readings == 6
+    assert made.readings == 7  # and a total
+    [told] = await store.told(made.account, start=at(-61), end=NOW)
+    assert told.total.machines == 5
     async with database.read() as session:
         member = (await session.scalars(select(Member).where(Member.account_id == made.account))).one()
         warning = (await session.scalars(select(Warning).where(Warning.account_id == made.account))).one()
@@ -93,7 +98,7 @@ async def test_who_is_killed_while_importing_runs_it_again_and_nothing_is_there_
         with pytest.raises(Taken, match="imported already"):
             await import_archive(database, store, found, name="Again", region="eu", verified=True, now=LATER)
     points = [part async for part in store.export(made.account)]
-    assert len(points) == 1
+    assert len(points) == 2
     assert len(await store.latest(made.account)) == 2
 
 
