@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from agent import wire
 from agent.__main__ import main as agent_command
 from backend.__main__ import main as backend_command
+from backend.store.metrics import METRICS
+from backend.store.told import TOTAL_OF
 
 HERE = Path(__file__).parent
 DO_NOT_EDIT = "<!-- Written by `make docs` from the code; change the code instead. -->\n\n"
@@ -41,6 +43,24 @@ def contract() -> str:
     return f"{text}\n`state` is one of {states}.\n"
 
 
+def metrics() -> str:
+    """The catalogue of metrics."""
+    text = (
+        f"# Metrics\n\n{DO_NOT_EDIT}"
+        "What `GET /v1/series` and `GET /v1/metrics` know, of a machine in a poll. Engines keep whole numbers, scaled\n"
+        "by the decimals. Of a flag (0 or 1) the mean is a share of time and the sum over machines a count of\n"
+        "them. A site that tells totals in place of readings is part of sums of those that say so.\n\n"
+        "| metric | unit | type | from | to | decimals | told by sites | what it is |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    )
+    for metric in METRICS.values():
+        told = "yes" if metric.name in TOTAL_OF else ""
+        ends = f"{metric.low:g} | {metric.high:g}"
+        text += f"| `{metric.name}` | {metric.unit} | {metric.type} | {ends} | {metric.decimals} | {told} | "
+        text += f"{metric.meaning} |\n"
+    return text
+
+
 def commands() -> str:
     """Both programs' commands as their --help says."""
     text = f"# Commands\n\n{DO_NOT_EDIT}"
@@ -64,7 +84,7 @@ def _walk(path: str, command: click.Command) -> list[tuple[str, click.Command]]:
     return found
 
 
-PAGES: dict[str, Callable[[], str]] = {"contract.md": contract, "commands.md": commands}
+PAGES: dict[str, Callable[[], str]] = {"contract.md": contract, "commands.md": commands, "metrics.md": metrics}
 
 
 def main() -> int:
