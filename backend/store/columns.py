@@ -174,10 +174,10 @@ def newest(batches: Iterable[Batch]) -> pa.Table:
 def totals(rows: Sequence[tuple[str, Aggregate]]) -> pa.Table:
     """One row a site's total, for the table `told` (without `written`)."""
     columns: dict[str, pa.Array[Any]] = {
-        "time": _times(total.time for _, total in rows),
-        "site": _strings(site for site, _ in rows),
-        "make": _strings(total.make for _, total in rows),
-        "model": _strings(total.model for _, total in rows),
+        "time": _times([total.time for _, total in rows]),
+        "site": _strings([site for site, _ in rows]),
+        "make": _strings([total.make for _, total in rows]),
+        "model": _strings([total.model for _, total in rows]),
     }
     values = [told.values(total) for _, total in rows]
     columns |= {name: pa.array([row[name] for row in values], pa.int64()) for name in told.FIELDS}
