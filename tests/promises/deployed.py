@@ -145,7 +145,7 @@ email = "contact@itsminer.example"
             headers["Authorization"] = f"Bearer {token}"
         async with self.client.request(method, self.url + path, headers=headers, **options) as answer:
             body = await answer.read()
-            is_json = "json" in answer.content_type and body
+            is_json = answer.content_type.endswith(("/json", "+json")) and body
             return Answer(
                 answer.status, answer.headers, body, await answer.json(content_type=None) if is_json else None
             )
