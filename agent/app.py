@@ -24,6 +24,7 @@ from agent.batcher import Batcher
 from agent.config import AgentSettings
 from agent.daemon import Daemon, Progress, Signs
 from agent.discover import expand
+from agent.drivers import fence
 from agent.drivers.auto import Auto
 from agent.drivers.protocol import Driver
 from agent.drivers.registry import engine
@@ -73,7 +74,10 @@ async def run(
     enrolled = _enrolment(settings, state)
     keyring = Keyring.load(state.key)
     driver = engine(
-        settings.poll.engine, credentials=settings.credentials, vendor_passwords=settings.poll.vendor_passwords
+        settings.poll.engine,
+        credentials=settings.credentials,
+        vendor_passwords=settings.poll.vendor_passwords,
+        within=expand(settings.network.ranges, settings.network.exclude),
     )
     with Spool(state.spool, int(settings.spool.max_mb * 1_000_000)) as spool:
         durable.sweep(state.folder)
@@ -306,6 +310,7 @@ class Agent:
         """Go by these settings from now on; what machines are being asked right now is not disturbed."""
         network, before = after.settings.network, self._settings
         addresses = dict.fromkeys(expand(network.ranges, network.exclude))
+        fence.around(addresses)
         self._pools = PublicPools(after.settings.pools.public, after.settings.pools.expected)
         self._settings, self._addresses, self._settings_trouble = after.settings, addresses, after.words
         for address in self._poller.miners.keys() - addresses.keys():

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
@@ -62,7 +63,8 @@ def is_loopback(host: str) -> bool:
 
 
 _SYSTEM: Final = ssl.get_default_verify_paths()
-"""Asked at once: `agent.drivers.authorities` points the libraries elsewhere."""
+_PROXIES: Final = getproxies()
+"""Both asked at once: `agent.drivers.authorities` and `agent.drivers.fence` point the libraries elsewhere."""
 
 
 def tls(ca_file: Path | None) -> ssl.SSLContext:
@@ -73,6 +75,14 @@ def tls(ca_file: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=_SYSTEM.cafile, capath=_SYSTEM.capath)
     except (OSError, ssl.SSLError) as error:
         raise Misconfigured(f"backend.ca_file {ca_file} holds no certificates: {error.strerror or error}") from error
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's for this URL; none for plain http, which does not leave the machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or proxy_bypass(parts.hostname or "", _PROXIES):
+        return None
+    return _PROXIES.get("https")
 
 
 @asynccontextmanager
@@ -88,7 +98,7 @@ async def session(
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
-        trust_env=url.startswith("https://"),
+        proxy=_proxy(url),
         auto_decompress=False,  # none is asked for, and a small answer must not unpack to a large one
         headers={"User-Agent": f"itsminer-agent/{version('itsminer')}", "Accept-Encoding": "identity"},
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,6 +26,16 @@ settings.load_profile("itsminer")
 
 Simulated = Callable[..., Awaitable[Farm]]
 FarmProcess = Callable[..., tuple[subprocess.Popen[str], list[dict[str, Any]]]]
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Each test finds the environment as it was: drivers write their fence into it."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

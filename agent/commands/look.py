@@ -71,7 +71,7 @@ def scan(
         addresses = _given(ranges) if ranges else expand(settings.network.ranges, settings.network.exclude)
         if not addresses:
             raise click.UsageError("name a RANGE, such as 192.168.1.0/24, or settings that have some")
-        driver = _driver(settings, _has_file(config), engine, vendor_passwords)
+        driver = _driver(settings, addresses, _has_file(config), engine, vendor_passwords)
         found = _run(_scan(addresses, driver, settings.network.connections_per_s, as_json=as_json))
     if not as_json and found:
         _wide_console().print(_machines(found))
@@ -104,8 +104,8 @@ def preview(
     logs.configure(level="warning")
     with complaining():
         settings = settings_of(config)
-        _given(addresses)  # all or none, before anything is asked
-        driver = _driver(settings, _has_file(config), engine, vendor_passwords)
+        within = _given(addresses)  # all or none, before anything is asked
+        driver = _driver(settings, within, _has_file(config), engine, vendor_passwords)
         keyring, listed = _site(config, state)
         show = _Preview(settings, keyring, listed, driver, as_json=as_json)
         silent = _run(show.all(addresses))
@@ -127,12 +127,19 @@ def _has_file(config: Path | None) -> bool:
     return config is not None or DEFAULT_FILE.exists()
 
 
-def _driver(settings: AgentSettings, has_file: bool, name: str | None, vendor_passwords: bool | None) -> Driver:
+def _driver(
+    settings: AgentSettings, within: Sequence[str], has_file: bool, name: str | None, vendor_passwords: bool | None
+) -> Driver:
     from agent.drivers.registry import engine  # takes a second to import: not for --help
 
     if vendor_passwords is None:
         vendor_passwords = settings.poll.vendor_passwords if has_file else True
-    return engine(name or settings.poll.engine, credentials=settings.credentials, vendor_passwords=vendor_passwords)
+    return engine(
+        name or settings.poll.engine,
+        credentials=settings.credentials,
+        vendor_passwords=vendor_passwords,
+        within=within,
+    )
 
 
 def _site(config: Path | None, state: Path | None) -> tuple[Keyring, list[Facts]]:

@@ -92,7 +92,12 @@ def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bo
         keyring=keyring,
         vault=entries,
         listed=known.remembered(place.machines, keyring),
-        driver=engine(poll.engine, credentials=settings.credentials, vendor_passwords=poll.vendor_passwords),
+        driver=engine(
+            poll.engine,
+            credentials=settings.credentials,
+            vendor_passwords=poll.vendor_passwords,
+            within=[address],
+        ),
         host_keys=host_keys,
         clock=_now,
         say=_say,

@@ -3,6 +3,7 @@
 What it does that we do not want, as measured on 0.8.6:
 - a machine that is dead gives empty data with `is_mining=True`, after 5 s when it accepts and never answers;
 - it keeps up to 5 connections for one Antminer: whoever polls bounds how many machines are read at once;
+- it follows redirects to wherever they lead: `fence` keeps it within the site;
 - it sends vendors' passwords unasked, to find an Antminer already: `Logins` decides, and where none may be sent,
   machines that need one are left to pyasic, which reads what they tell without;
 - Antminer: no chip temperature, and a fan that stands still is left out; old Whatsminer: no fault codes, and a
@@ -27,7 +28,7 @@ from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, Mine
 
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
-from agent.drivers.quiet import bypass_proxies, hush
+from agent.drivers.quiet import hush
 from agent.drivers.refresh import refreshed
 from agent.errors import MinerUnreachable
 from agent.normalise import (
@@ -96,7 +97,6 @@ class AsicRs:
 
     def __init__(self, logins: Logins) -> None:
         hush()
-        bypass_proxies()
         self._logins = logins
         self._factory = pyasic_rs.MinerFactory().with_identification_timeout_secs(_IDENTIFY_S)
         for firmware, make in _FIRMWARE_LOGINS.items():

@@ -25,7 +25,6 @@ _TALKATIVE: Final = (
     *(f"asic_rs_{part}_{name}" for part in ("firmwares", "makes") for name in _FIRMWARES),
     *("anyio", "httpcore", "httpx", "pyasic"),
 )
-_LAN: Final = "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,169.254.0.0/16,100.64.0.0/10"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -58,15 +57,3 @@ def imported_quietly() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-
-
-def bypass_proxies() -> None:
-    """Keep questions to machines of the local network off any proxy of the environment: asic-rs would use it."""
-    if not any(
-        os.environ.get(name) for key in ("http_proxy", "https_proxy", "all_proxy") for name in (key, key.upper())
-    ):
-        return
-    for name in ("NO_PROXY", "no_proxy"):
-        listed = os.environ.get(name, "")
-        if _LAN not in listed:
-            os.environ[name] = f"{listed},{_LAN}".lstrip(",")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
+from agent.drivers import fence
 from agent.drivers.auto import Auto
 from agent.drivers.deferred import Deferred
 from agent.drivers.in_order import InOrder
@@ -32,11 +33,19 @@ DRIVERS: Final[dict[str, Callable[[Logins], Driver]]] = {
 }
 
 
-def engine(name: str = "auto", *, credentials: Iterable[Credential] = (), vendor_passwords: bool = False) -> Driver:
+def engine(
+    name: str = "auto",
+    *,
+    credentials: Iterable[Credential] = (),
+    vendor_passwords: bool = False,
+    within: Iterable[str] = (),
+) -> Driver:
     """The driver that the settings name; `auto` is all of them, in the order above.
 
+    `within`: the site's addresses, as for `fence.around`: to no others a machine can send it.
     Raises `Misconfigured` for an unknown name, an unknown make and a password file that cannot be read.
     """
+    fence.around(within)
     logins = Logins.read_all(credentials, vendor_passwords=vendor_passwords)
     if name == "auto":
         first, *others = DRIVERS

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from agent import transit
+from agent.drivers import fence
 from agent.errors import Misconfigured, RetryLater
 from tests.agent.backend import Backend, says, serving
 from tests.agent.certificates import self_signed
@@ -94,6 +96,27 @@ async def test_plain_http_to_this_machine_takes_no_proxy(monkeypatch: pytest.Mon
         monkeypatch.delenv("NO_PROXY", raising=False)
         assert (await send(backend, None)).status == 201
         assert proxy.requests == []
+
+
+async def test_the_proxy_of_the_environment_is_for_the_backend_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines are fenced in by a proxy that is none, and the uplink tunnels through the operator's all the same."""
+    asked: list[bytes] = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(proxy, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(transit, "_PROXIES", {"https": f"http://127.0.0.1:{port}", "no": "backend.example.com"})
+        fence.around(["192.0.2.1"])
+        for host in ("miners.example.com", "backend.example.com"):
+            url = f"https://{host}:8443"
+            async with transit.session(url, timeout_s=5) as client:
+                with pytest.raises(RetryLater):
+                    await transit.post(client, url, b"", {})
+
+    assert asked == [b"CONNECT miners.example.com:8443 HTTP/1.1\r\n"]
 
 
 async def test_of_an_endless_answer_nothing_is_kept() -> None:

@@ -132,15 +132,13 @@ async def test_pyasic_follows_a_machine_s_redirect_to_nowhere_else(farm: Farm) -
     assert not other["port80"].entered
 
 
-FOLLOWS = pytest.mark.xfail(strict=True, reason="asic-rs has no setting for redirects: its HTTP client follows them")
-
-
-@pytest.mark.parametrize("name", [pytest.param("asic-rs", marks=FOLLOWS), "pyasic"])
+@pytest.mark.parametrize("name", ENGINES)
 async def test_a_known_machine_that_redirects_its_reads_leads_nowhere_else(name: str) -> None:
     (address, elsewhere) = loopback.take(2)
     redirect = f"HTTP/1.1 307 Moved\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode()
-    async with Farm([family_machine("antminer", address, seed=1)]).listening() as farm:
-        (miner,) = await found(name, farm)
+    async with Farm([family_machine("antminer", address, seed=1)]).listening():
+        miner = await engine(name, vendor_passwords=True, within=[address]).find(address)
+        assert miner is not None
     async with doors(address, port80=say(redirect)) as opened, doors(elsewhere, port80=say(b"")) as other:
         await outcome(miner, 5)
         assert opened["port80"].entered
