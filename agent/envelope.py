@@ -74,10 +74,13 @@ class Envelope(NamedTuple):
         """The whole batch, checked. Raises `ContractError`."""
         return decode(self.data)
 
-    def stamped(self, now: datetime) -> bytes:
-        """The bytes to send now: all as it was spooled, but for when it is sent and how old the backlog is."""
+    def stamped(self, now: datetime, unsent_since: datetime | None) -> bytes:
+        """The bytes to send now: all as it was spooled, but for when it is sent and how old the backlog is.
+
+        `unsent_since`: when the oldest reading was read that the site has not sent; None: nothing tells.
+        """
         head = _head(self.data)
-        backlog_s = max(0.0, (now - self.oldest_at).total_seconds()) if self.oldest_at else 0.0
+        backlog_s = max(0.0, (now - unsent_since).total_seconds()) if unsent_since else 0.0
         sent_at = now.astimezone(UTC).isoformat().replace("+00:00", "Z")
         stamp = f'"sent_at":"{sent_at}","backlog_s":{round(backlog_s, 3)}'
         return self.data[: head.start(3)] + stamp.encode() + self.data[head.end(3) :]

@@ -59,6 +59,8 @@ class Spooled(NamedTuple):
 
     sequence: int
     envelope: Envelope
+    unsent_since: datetime | None
+    """When the oldest reading was read that waits, in this batch or in another."""
 
     @property
     def batch(self) -> Batch:
@@ -103,6 +105,7 @@ class Spool:
         self._loose: dict[int, int] = {}  # sequences that may be joined → their readings
         self._untried: dict[int, int] = {}  # as above, still fresh
         self._withheld: set[int] = set()
+        self._oldest_at: tuple[int, datetime | None] = (0, None)  # of the head of the queue that was looked into last
         self._mutex = threading.RLock()
         self._lock = locked(folder)
         try:
@@ -175,7 +178,7 @@ class Spool:
                     if not (totals_only and envelope.readings):
                         self._loose.pop(sequence, None)
                         self._untried.pop(sequence, None)
-                        return Spooled(sequence, envelope)
+                        return Spooled(sequence, envelope, self._unsent_since(sequence, envelope))
                     self._withheld.add(sequence)
             return None
 
@@ -244,6 +247,19 @@ class Spool:
                 except OSError:
                     oldest_at = None  # just gone
             return Backlog(len(self._queue), self._bytes, oldest_at)
+
+    def _unsent_since(self, sequence: int, envelope: Envelope) -> datetime | None:
+        """By the head of the queue, which is looked into once. A half of a batch that was too big counts when it is
+        handed out."""
+        head = next(one for one in self._queue if one not in self._withheld)
+        if head == sequence:
+            self._oldest_at = (head, envelope.oldest_at)
+        elif self._oldest_at[0] != head:
+            try:
+                self._oldest_at = (head, self._load(head).oldest_at)
+            except (ContractError, DiskTrouble, FileNotFoundError):
+                self._oldest_at = (head, None)  # what it held is dealt with when its turn comes
+        return min(filter(None, (self._oldest_at[1], envelope.oldest_at)), default=None)
 
     def _path(self, sequence: int) -> Path:
         return self._folder / f"{sequence:020}.batch"

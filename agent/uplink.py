@@ -33,7 +33,6 @@ from pydantic import BaseModel, ConfigDict, StrictBool, StrictInt, ValidationErr
 
 from agent import transit
 from agent.enrolment import Enrolment
-from agent.envelope import Envelope
 from agent.errors import DiskTrouble, Misconfigured, NotAllowed, Rejected, RetryLater
 from agent.privacy import Privacy
 from agent.spool import Spool, Spooled
@@ -167,7 +166,7 @@ class Uplink:
         if self._condition.word == "idle":
             self._enter("sending", "")
         try:
-            await self._send(spooled.envelope)
+            await self._send(spooled)
         except TotalsOnly as error:
             if not spooled.envelope.readings:  # then there is nothing that could be left out
                 raise RetryLater(str(error), self._pacing.paused_s) from error
@@ -190,10 +189,10 @@ class Uplink:
         )
         self._enter("sending", "")
 
-    async def _send(self, envelope: Envelope) -> None:
+    async def _send(self, spooled: Spooled) -> None:
         """One try. Returns when the backend has the batch; raises by what its answer means."""
-        body = await asyncio.to_thread(_body, envelope, self._clock())
-        self._leaving(envelope.id, body)
+        body = await asyncio.to_thread(_body, spooled, self._clock())
+        self._leaving(spooled.envelope.id, body)
         answer = await transit.post(
             self._client,
             f"{self._enrolment.url}/v1/batches",
@@ -275,8 +274,8 @@ class Uplink:
             log.info("uplink.recovered", after_s=round((self._clock() - before.since).total_seconds(), 1))
 
 
-def _body(envelope: Envelope, now: datetime) -> bytes:
-    return zstandard.ZstdCompressor(level=3).compress(envelope.stamped(now))
+def _body(spooled: Spooled, now: datetime) -> bytes:
+    return zstandard.ZstdCompressor(level=3).compress(spooled.envelope.stamped(now, spooled.unsent_since))
 
 
 def _is_acknowledgement(answer: transit.Answer) -> bool:

@@ -21,13 +21,15 @@ MOMENTS = st.integers(0, 4_000_000_000_000).map(lambda ms: datetime.fromtimestam
 EPOCHS = st.sampled_from([None, "epo-0123456789abcdef"])
 
 
-@given(st.lists(MOMENTS, max_size=5), MOMENTS, EPOCHS)
-def test_it_is_stamped_as_if_it_had_been_parsed(times: list[datetime], now: datetime, epoch: str | None) -> None:
+@given(st.lists(MOMENTS, max_size=5), MOMENTS, st.none() | MOMENTS, EPOCHS)
+def test_it_is_stamped_as_if_it_had_been_parsed(
+    times: list[datetime], now: datetime, unsent_since: datetime | None, epoch: str | None
+) -> None:
     readings = tuple(reading(number, time=time) for number, time in enumerate(times))
     plain = batch().model_copy(update={"readings": readings, "epoch": epoch, "agent": "0.1.0 (x("})
     envelope = Envelope.made_of(plain)
-    sent = decode(envelope.stamped(now))
-    backlog_s = max(0.0, (now - min(times, default=now)).total_seconds())
+    sent = decode(envelope.stamped(now, unsent_since))
+    backlog_s = max(0.0, (now - (unsent_since or now)).total_seconds())
     assert (envelope.id, envelope.readings) == (plain.id, len(times))
     assert sent == plain.model_copy(update={"sent_at": now, "backlog_s": round(backlog_s, 3)})
     assert encode(sent).count(b"sent_at") == 1
@@ -54,7 +56,7 @@ def test_a_batch_with_totals_is_not_joined() -> None:
 
 def test_a_moment_of_another_zone_is_sent_in_utc() -> None:
     now = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert b'"sent_at":"2026-01-01T12:00:00Z"' in Envelope.made_of(batch(1, readings=1)).stamped(now)
+    assert b'"sent_at":"2026-01-01T12:00:00Z"' in Envelope.made_of(batch(1, readings=1)).stamped(now, None)
 
 
 def test_totals_are_no_readings() -> None:
@@ -82,4 +84,4 @@ def test_any_bytes_are_a_batch_or_refused(data: bytes) -> None:
     whole = encode(batch(1, readings=1))
     for candidate in (data, whole[:150] + data + whole[150:], whole + data, data + b"]}"):
         with contextlib.suppress(ContractError):
-            Envelope.of(candidate).stamped(NOON)
+            Envelope.of(candidate).stamped(NOON, NOON)

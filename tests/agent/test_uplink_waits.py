@@ -20,9 +20,10 @@ from agent.enrolment import Enrolment
 from agent.privacy import Privacy
 from agent.spool import Spool
 from agent.uplink import Pacing, Uplink
+from agent.wire import Batch
 from tests.agent.backend import Backend, says, serving
 from tests.agent.certificates import self_signed
-from tests.agent.raw import NOON, batch, total
+from tests.agent.raw import NOON, batch, reading, total
 from tests.agent.until import until
 
 QUICK = Pacing(base_s=0.01, cap_s=0.02, paused_s=0.05, retry_after_cap_s=0.3)
@@ -125,6 +126,23 @@ async def test_after_an_outage_news_goes_first_and_then_the_backlog_in_its_order
         uplink.wake()
         await until(lambda: spool.backlog().batches == 0)
     assert [one.id.int for one in backend.arrived] == [7, 8, 0, 1, 2, 3, 4]
+
+
+async def test_news_says_how_old_the_backlog_behind_it_is(tmp_path: Path, backend: Backend) -> None:
+    def of(number: int, hours: int) -> Batch:
+        return batch(number).model_copy(update={"readings": (reading(time=NOON - timedelta(hours=hours)),) * 1_000})
+
+    clock_s = ClockS()
+    with Spool(tmp_path / "spool", 2**20, clock_s) as spool:
+        for number, hours in enumerate((3, 2, 1)):
+            spool.append(of(number, hours))
+    clock_s.now_s += 600
+    async with sending(tmp_path, backend, clock_s=clock_s) as (spool, uplink):
+        spool.append(of(7, 0))
+        uplink.wake()
+        await until(lambda: spool.backlog().batches == 0)
+    unsent = {one.id.int: one.sent_at - timedelta(seconds=one.backlog_s) for one in backend.arrived}
+    assert unsent == {number: NOON - timedelta(hours=hours) for number, hours in ((7, 3), (0, 3), (1, 2), (2, 1))}
 
 
 @pytest.mark.parametrize(("days", "trusted"), [(1, False), (-1, True)])
