@@ -64,14 +64,13 @@ class Search:
 
     async def run(self) -> None:
         """Search until cancelled. A fault with one address ends that scan and nothing else."""
+        _settle()
         while True:
             self._asked.clear()
             try:
                 await self._scan()
             except Exception:  # a driver's fault with one address must not end the polling of the others
                 log.exception("scan.failed")
-            gc.collect()
-            gc.freeze()  # miners and libraries stay: they need not be walked over and over
             await self._until_due()
 
     async def _until_due(self) -> None:
@@ -103,6 +102,8 @@ class Search:
             async for miner in miners:
                 self._add(await told_apart(miner, self._poller, self._driver, self._name_of))
                 found += 1
+        if found:
+            _settle()
         took_s = round((self._clock() - began).total_seconds(), 1)
         log.info(
             "scan.done", found=found, known=len(self._poller.miners), addresses=len(self._addresses), took_s=took_s
@@ -118,3 +119,9 @@ class Search:
             log.info("miner.found", machine=self._name_of(miner.facts))
         self._see(miner.facts)
         self._poller.add(miner)
+
+
+def _settle() -> None:
+    """Miners and libraries stay: they need not be walked over and over. The walk itself stops all reads meanwhile."""
+    gc.collect()
+    gc.freeze()
