@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
 from backend.registry.tables import Listening, RuleOverride, RuleState, Site, SiteWatch
+from backend.registry.upserting import insert_missing
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.event import Event, event_of
 from backend.warnings.judgement import Judgement
@@ -40,9 +41,8 @@ async def known_listening(session: AsyncSession, *, now: datetime) -> datetime |
 
 async def renew_listening(session: AsyncSession, *, now: datetime) -> datetime:
     """We listen now; since when that is so without a break. Remembered in the registry: a restart is no excuse."""
-    row = await session.get(Listening, 1, with_for_update=True)
-    if row is None:
-        row = await session.merge(Listening(id=1, since=now, until=now))
+    await insert_missing(session, Listening, {"id": 1, "since": now, "until": now})
+    row = await session.get_one(Listening, 1, with_for_update=True)
     if now - row.until > DEAF_AFTER:
         row.since = now
     row.until = max(row.until, now)

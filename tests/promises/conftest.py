@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from tests.promises import service as accounts_service
 from tests.promises.deployed import Service, running
+
+Logged = list[MutableMapping[str, Any]]
+
+
+@pytest.fixture
+def logged() -> Iterator[Logged]:
+    """The events that the service logs from now on, whatever its loggers keep of the tests before this one."""
+    lazy = type(structlog.get_logger())
+    for module in list(sys.modules.values()):
+        if isinstance(log := getattr(module, "log", None), lazy):
+            vars(log).pop("bind", None)  # kept by `cache_logger_on_first_use`
+    structlog.reset_defaults()
+    with capture_logs() as events:
+        yield events
 
 
 @pytest.fixture

@@ -90,7 +90,11 @@ class Service:
             headers["Authorization"] = f"Bearer {token}"
         async with self.http.request(method, self.url + path, headers=headers, **options) as answer:
             raw = await answer.read()
-            told = await answer.json(content_type=None) if "json" in answer.content_type and raw else None
+            told = (
+                await answer.json(content_type=None)
+                if answer.content_type.endswith(("/json", "+json")) and raw
+                else None
+            )
             self.answers.append(Answer(answer.status, told, answer.headers, raw))
         return self.answers[-1]
 

@@ -37,6 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "POST /v1/agent/token": {"agent"},
     "GET /v1/machines": READ,
     "GET /v1/series": READ,
+    "GET /v1/totals": READ,
     "GET /v1/metrics": READ,
     "GET /v1/sites": READ,
     "GET /v1/warnings": READ,

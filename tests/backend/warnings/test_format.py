@@ -129,7 +129,8 @@ def test_each_rule_of_a_machine_is_played(rule: str) -> None:
     about = [scenario for file in SCENARIOS.glob("*.toml") if rule in (scenario := load(file)).rules()]
     fires = {split for scenario in about for each in scenario.expectations for split in each.firing}
     assert any(each.startswith(f"{rule} ") for each in fires)
-    assert any(not any(each.startswith(f"{rule} ") for each in e.firing) for s in about for e in s.expectations)
+    if rule != "machine_unknown":  # which fires at first sight: the machines beside it show that it need not
+        assert any(not any(each.startswith(f"{rule} ") for each in e.firing) for s in about for e in s.expectations)
     assert any(act.restart_backend for scenario in about for act in scenario.acts)
     assert any(act.pause_machine for scenario in about for act in scenario.acts)
     if rule not in ("machine_missing", "machine_unknown"):
