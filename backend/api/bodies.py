@@ -24,7 +24,7 @@ ENCODINGS: Final = ("gzip", "zstd", "identity")
 SMALL: Final = 64 * 1024
 """Bytes of a body that is not a batch."""
 
-SENT: Final = "itsminer.sent"
+SENT: Final = web.RequestKey("itsminer.sent", object)
 """Where a request keeps its parsed body, for the audit log."""
 
 _MAX_WINDOW: Final = 2**25  # of a zstd frame: what a decoder has to hold, whatever the frame asks for
