@@ -21,9 +21,10 @@ Logged = list[MutableMapping[str, Any]]
 def logged() -> Iterator[Logged]:
     """The events that the service logs from now on, whatever its loggers keep of the tests before this one."""
     lazy = type(structlog.get_logger())
-    for module in list(sys.modules.values()):
-        if isinstance(log := getattr(module, "log", None), lazy):
-            vars(log).pop("bind", None)  # kept by `cache_logger_on_first_use`
+    for module in [each for name, each in sys.modules.items() if name.startswith("backend.")]:
+        for log in vars(module).values():
+            if isinstance(log, lazy):
+                vars(log).pop("bind", None)  # kept by `cache_logger_on_first_use`
     structlog.reset_defaults()
     with capture_logs() as events:
         yield events

@@ -93,7 +93,7 @@ async def test_administrators_are_sent_a_digest_with_the_logs_end_and_one_of_the
     assert (await service.post("/v1/staff/audit/sign", session, digest=newest["digest"])).status == 409
 
 
-async def test_the_logs_end_is_written_down_each_day_outside_of_the_database(service: Service, logged: Logged) -> None:
+async def test_the_logs_end_is_written_down_each_day_outside_of_the_database(logged: Logged, service: Service) -> None:
     file = service.settings.anchor_file
 
     for days in (1, 2, 3):

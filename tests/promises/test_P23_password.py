@@ -130,7 +130,7 @@ async def test_a_forgotten_password_is_set_by_mail_once_and_ends_all_sessions(he
 
 
 async def test_no_secret_of_a_log_in_is_in_a_log_or_in_an_address(
-    here: Service, logged: Logged, caplog: pytest.LogCaptureFixture
+    logged: Logged, here: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     hidden = await all_secrets_are_used(here)
     told = f"{logged} {caplog.text}"
