@@ -96,9 +96,11 @@ async def test_the_status_says_how_it_goes(tmp_path: Path, backend: Backend, sim
     farm = await simulated("avalon", "avalon")
     chosen = settings(tmp_path, farm)
     await enroll(State(chosen.state_dir), backend.url, "CODE")
+    file = State(chosen.state_dir).status
     async with running(chosen):
         await until(lambda: len({one.machine for one in readings(backend)}) == 2)
-    found = status.read(State(chosen.state_dir).status)
+        await until(lambda: file.exists() and status.read(file).uplink.acknowledged_readings >= 2)
+    found = status.read(file)
     assert (found.machines.known, found.machines.reachable) == (2, 2)
     assert found.uplink.acknowledged_readings == len(readings(backend))
     assert (found.uplink.state, found.spool.batches, found.spool.trouble) == ("idle", 0, "")
