@@ -8,6 +8,7 @@ have arrived; after a failure that cannot have delivered it, the next claim deci
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -105,20 +106,8 @@ class Claims:
             return None
         if row.attempts == 0:
             row.expires_at = now + GIVE_UP  # it may have waited for long, for a channel that was not set up
-        row.attempts += 1
-        row.claimed_until = now + LEASE
-        return Claim(
-            id=row.id,
-            attempt=row.attempts,
-            created_at=row.created_at,
-            channel=Channel(row.channel),
-            to=to,
-            member=member,
-            contact=contact,
-            site=site,
-            agenda=agenda,
-            is_last=bool(row.body.get("is_last")),
-        )
+        claim = _claimed(row, member, contact, to, now)
+        return replace(claim, site=site, agenda=agenda, is_last=bool(row.body.get("is_last")))
 
     async def _decide(
         self, session: AsyncSession, row: OutboxMessage, site: Site, contact: Contact, now: datetime
@@ -206,6 +195,11 @@ async def _take_digest(
     if digest is None or row.expires_at <= now or contact.digests == "none":
         await session.delete(row)
         return None
+    return replace(_claimed(row, member, contact, to, now), digest=digest)
+
+
+def _claimed(row: OutboxMessage, member: Member, contact: Contact, to: str, now: datetime) -> Claim:
+    """One more try of a message, ours until the lease ends; what it says is the caller's to fill in."""
     row.attempts += 1
     row.claimed_until = now + LEASE
     return Claim(
@@ -217,7 +211,6 @@ async def _take_digest(
         member=member,
         contact=contact,
         agenda=Agenda(),
-        digest=digest,
     )
 
 
