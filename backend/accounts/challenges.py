@@ -17,8 +17,8 @@ from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
+from backend.registry.login_tables import Challenge
 from backend.registry.sealing import Keys, keys_in
-from backend.registry.tables import Challenge
 
 Purpose = Literal[
     "email", "phone", "guardian", "password", "invitation", "contact_email", "contact_sms", "new_email", "new_phone"

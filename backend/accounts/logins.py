@@ -16,11 +16,12 @@ from backend.accounts import sessions, throttle, totp
 from backend.accounts.passwords import Passwords, acceptable
 from backend.accounts.secret import Secret
 from backend.accounts.sessions import Sessions
+from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, RegistryError, Taken
+from backend.registry.login_tables import Login, LoginSession, Throttle
 from backend.registry.members import email_address
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Login, LoginSession, Member, Staff, Throttle
 
 
 class WrongLogin(Forbidden):

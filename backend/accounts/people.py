@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.accounts import challenges, mailing
 from backend.accounts.rights import ROLES, is_at_least
 from backend.ids import AccountId, MemberId
+from backend.registry.account_tables import Member
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
+from backend.registry.login_tables import Challenge
 from backend.registry.members import email_address
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Challenge, Member
 
 
 async def invite(

@@ -22,10 +22,11 @@ from backend.accounts.passwords import Passwords, acceptable
 from backend.accounts.secret import Secret
 from backend.ids import AccountId
 from backend.registry import members
+from backend.registry.account_tables import Account, Member
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, Taken
+from backend.registry.login_tables import Challenge, Login, Registration
 from backend.registry.members import email_address, phone_number
-from backend.registry.tables import Account, Challenge, Login, Member, Registration
 
 PREFIX: Final = "imr_"
 LIFETIME: Final = timedelta(hours=24)

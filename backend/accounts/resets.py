@@ -11,11 +11,12 @@ from backend import ids
 from backend.accounts import challenges, mailing, sessions, throttle
 from backend.accounts.logins import by_email
 from backend.accounts.passwords import Passwords, acceptable
+from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden
+from backend.registry.login_tables import Challenge, Login
 from backend.registry.members import email_address
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Challenge, Login, Member, Staff
 
 
 async def ask(database: Database, email: str, *, now: datetime) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.registry.base import Base
 from backend.registry.database import Database
+from backend.registry.login_tables import Login, Throttle
 from backend.registry.sealing import Keys, KeySource, Sealed, keys_in, write_keys
-from backend.registry.tables import Base, Login, Throttle
 
 
 async def rotate(url: str, file: Path) -> tuple[int, int]:

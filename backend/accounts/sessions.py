@@ -14,9 +14,10 @@ from backend.accounts import secret
 from backend.accounts.secret import Secret
 from backend.config import Accounts
 from backend.ids import AccountId, MemberId
+from backend.registry.account_tables import Account, Member, Staff
 from backend.registry.database import Database
 from backend.registry.errors import Missing
-from backend.registry.tables import Account, Login, LoginSession, Member, Staff
+from backend.registry.login_tables import Login, LoginSession
 from backend.registry.tokens import Bearer
 
 PREFIX: Final = "ims_"

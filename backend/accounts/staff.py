@@ -12,10 +12,11 @@ from backend import ids
 from backend.accounts import challenges
 from backend.accounts.logins import by_email
 from backend.accounts.rights import PERSONAL_DATA, STAFF_ROLES
+from backend.registry.account_tables import Account, Grant, Staff
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
+from backend.registry.login_tables import Login
 from backend.registry.members import email_address
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Account, Grant, Login, Staff
 
 _SHORTEST_REASON = 10
 

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.registry.tables import Throttle
+from backend.registry.login_tables import Throttle
 
 FREE: Final = 5
 """Failures without a wait."""

@@ -12,8 +12,8 @@ from backend.api.problems import Problem
 from backend.api.registering import Body, body, done
 from backend.api.route import HTML, Call, Query
 from backend.privacy import links, purposes
+from backend.registry.account_tables import Member
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Member
 
 _PAGE = """<!doctype html><html lang="en"><title>No more of these</title>
 <p>No more news of products, events and studies to you? Warnings and notices of the service go on.</p>

@@ -16,10 +16,10 @@ from backend.notify import verifying
 from backend.notify.outbox import look_again
 from backend.notify.routing import Channel, address
 from backend.registry import contacts, sites
+from backend.registry.account_tables import Member
 from backend.registry.errors import Forbidden, Invalid, Missing
 from backend.registry.members import email_address, phone_number
-from backend.registry.tables import Contact as Row
-from backend.registry.tables import Member
+from backend.registry.notify_tables import Contact as Row
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Clock = Annotated[str, StringConstraints(max_length=5)]

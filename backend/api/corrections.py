@@ -13,8 +13,8 @@ from backend.api.route import Call, Query
 from backend.ids import AccountId
 from backend.privacy import correcting, requests
 from backend.privacy.correcting import OWNERS, Field
+from backend.registry.account_tables import Member
 from backend.registry.errors import Forbidden, Invalid
-from backend.registry.tables import Member
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 

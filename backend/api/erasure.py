@@ -13,9 +13,9 @@ from backend.api.route import Call, Query
 from backend.ids import SiteId
 from backend.privacy import erasing
 from backend.registry import sites
+from backend.registry.account_tables import Account
 from backend.registry.errors import Invalid
 from backend.registry.privacy_tables import Receipt as Row
-from backend.registry.tables import Account
 from backend.store.protocol import Part
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -18,7 +18,7 @@ from backend.api.warnings import Warning as WarningShown
 from backend.api.warnings import shown
 from backend.ids import SiteId
 from backend.registry.errors import Missing
-from backend.registry.tables import Warning, WarningReview
+from backend.registry.warning_tables import Warning, WarningReview
 from backend.store.protocol import SeriesQuery
 from backend.warnings import explanation, reviews
 from backend.warnings.catalogue import Rule

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from backend.api.problems import Problem
 from backend.api.route import Call, Query
-from backend.registry.tables import OutboxMessage
+from backend.registry.notify_tables import OutboxMessage
 
 log = structlog.get_logger()
 

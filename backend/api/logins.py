@@ -17,7 +17,8 @@ from backend.api.rates import Rate
 from backend.api.registering import Body, Email, Password, body, done, limit
 from backend.api.route import Call, Query
 from backend.config import Accounts
-from backend.registry.tables import Login, Member, Staff
+from backend.registry.account_tables import Member, Staff
+from backend.registry.login_tables import Login
 
 Code = Annotated[str, StringConstraints(min_length=6, max_length=10)]
 

@@ -15,9 +15,10 @@ from backend.api.registering import Body, Email, body, done
 from backend.api.route import Call, Query
 from backend.api.sites import Site
 from backend.ids import SiteId
-from backend.registry import enrolment, members, sites, tables, tokens
+from backend.registry import account_tables, enrolment, members, sites, tokens
+from backend.registry.account_tables import Account
 from backend.registry.errors import Forbidden, Invalid
-from backend.registry.tables import Account, LoginSession
+from backend.registry.login_tables import LoginSession
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Role = Literal["owner", "manager", "operator", "viewer"]
@@ -40,7 +41,7 @@ class MembersReply(BaseModel):
     members: list[Member]
 
     @classmethod
-    def of(cls, found: Sequence[tables.Member]) -> MembersReply:
+    def of(cls, found: Sequence[account_tables.Member]) -> MembersReply:
         """These, with how they are reached."""
         return cls(
             members=[

@@ -14,8 +14,8 @@ from backend.api.route import HTML, Call, Query
 from backend.ids import AccountId
 from backend.privacy import requests
 from backend.privacy.requests import Kind, Outcome
+from backend.registry.account_tables import Member
 from backend.registry.rights_tables import Request as Row
-from backend.registry.tables import Member
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=5_000)]

@@ -13,7 +13,7 @@ from backend.api.route import Call, Query
 from backend.ids import SiteId
 from backend.registry import sites
 from backend.registry.errors import Invalid
-from backend.registry.tables import RuleChange
+from backend.registry.rule_tables import RuleChange
 from backend.warnings.catalogue import BadRule, Rule
 from backend.warnings.overrides import ORDER, Override, Rulebook
 from backend.warnings.records import overrides_of

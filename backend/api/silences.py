@@ -15,7 +15,7 @@ from backend.api.rules import Id, Machine, RuleName
 from backend.ids import SiteId
 from backend.registry import sites
 from backend.registry.errors import Invalid
-from backend.registry.tables import Silence
+from backend.registry.warning_tables import Silence
 from backend.warnings.actions import FOREVER
 from backend.warnings.catalogue import BadRule
 

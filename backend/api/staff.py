@@ -15,7 +15,7 @@ from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
 from backend.ids import AccountId
 from backend.privacy import erasing
-from backend.registry import accounts, members, tables
+from backend.registry import account_tables, accounts, members
 
 log = structlog.get_logger()
 
@@ -161,7 +161,7 @@ async def erase_child(call: Call[Query]) -> web.Response:
     return done()
 
 
-def _grant(opened: tables.Grant) -> Grant:
+def _grant(opened: account_tables.Grant) -> Grant:
     return Grant(
         grant=opened.id,
         staff=opened.staff_id,

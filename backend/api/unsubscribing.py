@@ -12,8 +12,9 @@ from backend.api import asking
 from backend.api.route import Call, Query
 from backend.notify.tongue import Tongue
 from backend.privacy import links
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Contact, Member
 
 
 class StopQuery(Query):

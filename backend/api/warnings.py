@@ -11,7 +11,7 @@ from backend.api.moments import Moment
 from backend.api.route import Call, Query
 from backend.ids import SiteId
 from backend.registry import sites, warnings
-from backend.registry.tables import Warning as Row
+from backend.registry.warning_tables import Warning as Row
 
 
 class WarningsQuery(Query):

@@ -14,8 +14,8 @@ from backend.commands.options import Row, config_option, json_option, show, show
 from backend.config import BackendSettings
 from backend.privacy import letters, policies, processors, purposes, windows
 from backend.registry import accounts
+from backend.registry.account_tables import Member
 from backend.registry.privacy_tables import Processor
-from backend.registry.tables import Member
 
 PROCESSOR = ("name", "host", "gets", "why", "registered_at", "ended_at", "deleted_at")
 

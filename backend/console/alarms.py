@@ -13,7 +13,7 @@ from agent.wire import MachineId
 from backend.console.overview import Alarm
 from backend.ids import AccountId, SiteId
 from backend.registry import warnings
-from backend.registry.tables import Warning
+from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import Catalogue, Rule
 
 LATELY: Final = timedelta(hours=24)

@@ -16,8 +16,11 @@ from backend.notify.claim import warnings
 from backend.notify.links import ACKNOWLEDGE_FOR, acknowledged_by
 from backend.notify.tongue import Tongue
 from backend.privacy import audit
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact, OutboxMessage
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Contact, Member, OutboxMessage, Site, Warning
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 
 
 @dataclass(frozen=True, slots=True)

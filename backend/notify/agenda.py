@@ -22,7 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.config import Notify
 from backend.notify.quiet import quiet_until
 from backend.notify.routing import Audience
-from backend.registry.tables import Contact, RuleState, Silence, Site, SiteWatch, Telling, Warning
+from backend.registry.notify_tables import Contact, Telling
+from backend.registry.rule_tables import RuleState, SiteWatch
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Silence, Warning
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.severity import Severity
 

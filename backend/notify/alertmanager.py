@@ -15,7 +15,8 @@ from typing import Any, Final
 from backend.notify.claim import Claim
 from backend.notify.tongue import Tongue
 from backend.notify.words import lan_url, says, title_of
-from backend.registry.tables import Site, Warning
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import Catalogue
 
 MOST: Final = 500

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.notify.outbox import KIND
 from backend.notify.routing import Channel
-from backend.registry.tables import Account, OutboxMessage
+from backend.registry.account_tables import Account
+from backend.registry.notify_tables import OutboxMessage
 
 DAY: Final = timedelta(hours=24)
 

@@ -14,7 +14,10 @@ from backend.notify.agenda import Agenda
 from backend.notify.digests import Digest
 from backend.notify.notices import Notice
 from backend.notify.routing import Channel
-from backend.registry.tables import Contact, Member, Site, Warning
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,10 @@ from backend.notify.notices import NOTICE, addressed
 from backend.notify.outbox import GIVE_UP, KIND, Outbox, insert_new, last_sent, look_again, new_row
 from backend.notify.routing import Channel, address
 from backend.privacy import restricting
+from backend.registry.account_tables import Member
 from backend.registry.database import Database
-from backend.registry.tables import Contact, Member, OutboxMessage, Site, Telling
+from backend.registry.notify_tables import Contact, OutboxMessage, Telling
+from backend.registry.site_tables import Site
 from backend.warnings.severity import Severity
 
 LEASE: Final = timedelta(seconds=90)

@@ -18,7 +18,9 @@ from backend import ids
 from backend.notify.outbox import GIVE_UP, insert_new
 from backend.registry.contacts import next_digest
 from backend.registry.database import Database
-from backend.registry.tables import Contact, Site, Warning
+from backend.registry.notify_tables import Contact
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 
 KIND: Final = "digest"
 PERIODS: Final = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}

@@ -13,7 +13,9 @@ from backend.accounts import mailing
 from backend.ids import AccountId, SiteId
 from backend.notify.outbox import Outbox
 from backend.notify.routing import Channel, contact
-from backend.registry.tables import Contact, Member, OutboxMessage, Site
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact, OutboxMessage
+from backend.registry.site_tables import Site
 from backend.warnings.severity import Severity
 
 _log = structlog.get_logger()

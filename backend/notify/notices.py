@@ -16,8 +16,10 @@ from backend.accounts import challenges
 from backend.accounts.mailing import NOTICE
 from backend.notify.routing import Channel, contact
 from backend.notify.tongue import Tongue
+from backend.registry.account_tables import Member
+from backend.registry.login_tables import Challenge
+from backend.registry.notify_tables import Contact, OutboxMessage
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Challenge, Contact, Member, OutboxMessage
 
 __all__ = ["NOTICE", "Notice", "addressed", "subject", "text"]
 

@@ -19,7 +19,8 @@ from backend import ids
 from backend.config import Notify
 from backend.ids import AccountId, SiteId
 from backend.notify.routing import Audience
-from backend.registry.tables import Contact, OutboxMessage, Site, Telling
+from backend.registry.notify_tables import Contact, OutboxMessage, Telling
+from backend.registry.site_tables import Site
 from backend.warnings.severity import Severity
 
 GIVE_UP: Final = timedelta(hours=24)

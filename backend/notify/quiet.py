@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from backend.registry.tables import Contact
+from backend.registry.notify_tables import Contact
 from backend.warnings.severity import Severity
 
 

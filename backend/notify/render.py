@@ -17,7 +17,7 @@ from backend.notify.protocol import Image, Message
 from backend.notify.routing import Channel
 from backend.notify.tongue import Tongue
 from backend.notify.words import Section, headline, sections
-from backend.registry.tables import Site
+from backend.registry.site_tables import Site
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.severity import Severity
 

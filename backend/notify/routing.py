@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId
 from backend.registry import contacts
-from backend.registry.tables import Contact, Member
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact
 from backend.warnings.severity import Severity
 
 NOTHING: Final = "none"

@@ -16,8 +16,9 @@ from backend.accounts import challenges, mailing
 from backend.accounts.mailing import NOTICE
 from backend.notify.outbox import insert_new
 from backend.notify.routing import Channel
+from backend.registry.login_tables import Challenge
+from backend.registry.notify_tables import Contact
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Challenge, Contact
 
 PING: Final = "contact_webhook"
 """The notice that a webhook is verified by taking."""

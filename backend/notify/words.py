@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Final
 
 from backend.notify.tongue import Tongue
-from backend.registry.tables import Site, Warning
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.severity import Severity
 

@@ -25,8 +25,10 @@ from sqlalchemy import ColumnElement, Table, select, tuple_
 from agent.wire import Aggregate, Board, Pool, Reading, Spread
 from backend.ids import AccountId
 from backend.privacy.described import COLUMNS, LEFT_OUT, ROLLUP, TABLES
+from backend.registry.account_tables import Account, Member
+from backend.registry.base import Base
 from backend.registry.database import Database
-from backend.registry.tables import Account, Base, Login, LoginSession, Member
+from backend.registry.login_tables import Login, LoginSession
 from backend.store.metrics import METRICS
 from backend.store.protocol import DEFAULT_WINDOWS, Format, SeriesQuery, Store
 

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId
 from backend.privacy import announcing, audit, erasing, letters
+from backend.registry.account_tables import Account, Member, Staff
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, Taken
+from backend.registry.login_tables import Challenge, Login, Throttle
 from backend.registry.privacy_tables import Feedback, LegalHold, Letter, Visit
 from backend.registry.rights_tables import AffectedMember, Cessation, Request
-from backend.registry.tables import Account, Challenge, Login, Member, Staff, Throttle
 from backend.store.protocol import Store
 
 log = structlog.get_logger()

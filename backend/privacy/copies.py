@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from sqlalchemy import ColumnElement, Table, or_, select
 
 from backend.privacy import archive
+from backend.registry.account_tables import Member
 from backend.registry.database import Database
+from backend.registry.login_tables import Login, LoginSession
 from backend.registry.privacy_tables import AuditEntry
-from backend.registry.tables import Login, LoginSession, Member
 
 
 async def of_member(database: Database, member: str) -> AsyncIterator[bytes]:

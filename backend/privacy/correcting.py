@@ -21,11 +21,12 @@ from backend.accounts.logins import by_email
 from backend.ids import AccountId
 from backend.privacy import audit
 from backend.registry import contacts, names, sites
+from backend.registry.account_tables import Account, Member
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
+from backend.registry.login_tables import Challenge, Login
 from backend.registry.members import email_address, phone_number
 from backend.registry.rights_tables import Correction
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Account, Challenge, Login, Member
 
 Field = Literal["email", "phone", "language", "account_name", "site_name"]
 

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.ids import AccountId
 from backend.privacy import audit, exports
+from backend.registry.account_tables import Account
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.rights_tables import Export, LegalDisclosure
-from backend.registry.tables import Account
 
 _SHORTEST: Final = 10
 

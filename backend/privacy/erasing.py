@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.ids import AccountId, SiteId
 from backend.privacy import audit, forgetting, tombstones
+from backend.registry.account_tables import Account
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, Missing
 from backend.registry.privacy_tables import LegalHold, Receipt
-from backend.registry.tables import Account
 from backend.store.protocol import Everything, Part, Removed, Store
 
 STAYS: Final = (

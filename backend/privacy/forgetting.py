@@ -13,8 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.accounts import people
 from backend.ids import AccountId
+from backend.registry.base import Base
+from backend.registry.machine_tables import DeclaredMachines
+from backend.registry.notify_tables import OutboxMessage
 from backend.registry.privacy_tables import SupportBundle
-from backend.registry.tables import Base, DeclaredMachines, OutboxMessage, Site, SiteWatch, Warning
+from backend.registry.rule_tables import SiteWatch
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.store.protocol import Part
 
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)

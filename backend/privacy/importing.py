@@ -25,12 +25,14 @@ from backend.ids import AccountId
 from backend.privacy import audit
 from backend.privacy.unpacking import Archive, BadArchive
 from backend.registry import contacts, names
+from backend.registry.account_tables import Account
+from backend.registry.base import Base, UtcDateTime
 from backend.registry.database import Database
 from backend.registry.errors import Taken
+from backend.registry.login_tables import Login
 from backend.registry.members import email_address, phone_number
 from backend.registry.privacy_tables import Receipt
 from backend.registry.sealing import Keys, keys_in
-from backend.registry.tables import Account, Base, Login, UtcDateTime
 from backend.store.protocol import Store
 from backend.warnings.severity import Severity
 

@@ -18,10 +18,10 @@ from backend import ids
 from backend.notify.routing import Channel, contact
 from backend.privacy import announcing, audit, letters
 from backend.privacy.reach import Reach, affected
+from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Missing, Taken
 from backend.registry.privacy_tables import Letter
 from backend.registry.rights_tables import AffectedMember, Incident
-from backend.registry.tables import Member
 
 CHANNELS: Final = (Channel.EMAIL, Channel.SMS)
 _LONGEST_TEXT: Final = 300

@@ -19,10 +19,10 @@ from backend.config import Contact
 from backend.notify.protocol import Message, NeverDeliverable, Notifier, TryLater
 from backend.notify.routing import Channel, contact
 from backend.privacy import links, purposes
+from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
 from backend.registry.privacy_tables import Letter
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Member, Staff
 
 log = structlog.get_logger()
 

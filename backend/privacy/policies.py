@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.privacy import letters
+from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid
 from backend.registry.privacy_tables import PolicyVersion
-from backend.registry.tables import Member
 
 
 async def publish(session: AsyncSession, text: str, changes: str, *, now: datetime) -> PolicyVersion:

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.privacy import restricting
+from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Missing
 from backend.registry.privacy_tables import Consent
-from backend.registry.tables import Member
 
 Basis = Literal["contract", "law", "consent", "interest"]
 Answer = Literal["given", "withdrawn", "objected"]

@@ -14,8 +14,9 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import OutboxMessage
 from backend.registry.privacy_tables import AuditEntry, Letter
-from backend.registry.tables import Member, OutboxMessage
 
 _AT_ONCE: Final = 500
 

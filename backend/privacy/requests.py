@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.ids import AccountId
 from backend.privacy import audit, letters, links
+from backend.registry.account_tables import Account, Member
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.members import email_address
 from backend.registry.rights_tables import Request
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Account, Member
 
 Kind = Literal[
     "access", "correction", "deletion", "restriction", "objection", "portability", "withdrawal", "cancellation"

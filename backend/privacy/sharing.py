@@ -18,11 +18,11 @@ from backend.accounts.secret import Secret
 from backend.ids import AccountId
 from backend.privacy import audit, restricting
 from backend.registry import tokens
+from backend.registry.account_tables import Account
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.members import email_address
 from backend.registry.names import name as checked
 from backend.registry.rights_tables import Disclosure, Share, SharingSwitch
-from backend.registry.tables import Account
 
 Kind = Literal["machines", "series", "warnings"]
 

@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from backend.ids import AccountId
 from backend.privacy import audit, windows
+from backend.registry.account_tables import Account
 from backend.registry.database import Database
-from backend.registry.tables import Account
 from backend.store.protocol import DEFAULT_WINDOWS, Hold, Removed, Store
 
 EVERY: Final = timedelta(minutes=30)

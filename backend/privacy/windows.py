@@ -17,8 +17,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from backend import ids
 from backend.privacy import audit
 from backend.registry.errors import Invalid, Missing
+from backend.registry.notify_tables import OutboxMessage
 from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, SupportBundle, Visit, Window
-from backend.registry.tables import OutboxMessage, Warning
+from backend.registry.warning_tables import Warning
 from backend.store.protocol import DEFAULT_WINDOWS
 
 DEFAULTS: Final[Mapping[str, int]] = {

@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
+from backend.registry.account_tables import Account
 from backend.registry.errors import Missing, Taken
 from backend.registry.names import name as checked
-from backend.registry.tables import Account
 
 
 async def add(session: AsyncSession, name: str, *, region: str, now: datetime) -> Account:

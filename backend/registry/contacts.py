@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.ids import AccountId
+from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Missing, Taken
+from backend.registry.notify_tables import Contact
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Contact, Member
 
 MOST: Final = 50
 """Contacts of one account that are not a member's own."""

@@ -26,7 +26,17 @@ from sqlalchemy import URL, Connection, event, make_url, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from backend.registry import privacy_tables, rights_tables  # noqa: F401 (their tables are part of the registry's)
+from backend.registry import (  # noqa: F401 (their tables are the registry's)
+    account_tables,
+    login_tables,
+    machine_tables,
+    notify_tables,
+    privacy_tables,
+    rights_tables,
+    rule_tables,
+    site_tables,
+    warning_tables,
+)
 from backend.registry.sealing import Keys, KeySource, give_keys
 
 WAIT_S: Final = 30.0

@@ -19,7 +19,7 @@ from backend.accounts.secret import Secret
 from backend.ids import AccountId, SiteId
 from backend.registry import tokens
 from backend.registry.errors import Missing
-from backend.registry.tables import EnrolmentCode, Site
+from backend.registry.site_tables import EnrolmentCode, Site
 
 LIFETIME: Final = timedelta(hours=1)
 

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.registry.tables import JudgedBatch
+from backend.registry.rule_tables import JudgedBatch
 
 KEPT: Final = timedelta(days=32)
 """Ingest refuses readings older than 30 days, so that none that is forgotten here is judged twice."""

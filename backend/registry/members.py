@@ -16,9 +16,9 @@ from backend import ids
 from backend.accounts.rights import ROLES
 from backend.ids import AccountId
 from backend.registry import contacts
+from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Taken
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Member
 
 _LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -11,12 +11,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from backend.registry.base import Base, of_account
 from backend.registry.sealing import Sealed
-from backend.registry.tables import Base
-
-
-def _account() -> Mapped[str]:
-    return mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
 
 
 class AuditEntry(Base):
@@ -100,7 +96,7 @@ class Consent(Base):
     __tablename__ = "consents"
     __table_args__ = (Index("ix_consents_member_purpose", "member_id", "purpose", "at"),)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(String(32))
     version: Mapped[int]
@@ -133,7 +129,7 @@ class LegalHold(Base):
 
     __tablename__ = "legal_holds"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     data_class: Mapped[str] = mapped_column(String(32))
     basis: Mapped[str] = mapped_column(String(500))
     since: Mapped[datetime]
@@ -146,7 +142,7 @@ class SupportBundle(Base):
     __tablename__ = "support_bundles"
     __table_args__ = (UniqueConstraint("account_id", "bundle_id"),)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     site_id: Mapped[str] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"))
     bundle_id: Mapped[str] = mapped_column(String(36))
     created_at: Mapped[datetime]
@@ -159,7 +155,7 @@ class Feedback(Base):
 
     __tablename__ = "feedback"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     contact: Mapped[str | None] = mapped_column(Sealed("feedback"))
     text: Mapped[str] = mapped_column(Text)
     received_at: Mapped[datetime] = mapped_column(index=True)

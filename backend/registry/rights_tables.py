@@ -11,12 +11,8 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from backend.registry.base import Base, of_account
 from backend.registry.sealing import Sealed
-from backend.registry.tables import Base
-
-
-def _account() -> Mapped[str]:
-    return mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
 
 
 class Request(Base):
@@ -49,7 +45,7 @@ class Correction(Base):
 
     __tablename__ = "corrections"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     subject: Mapped[str] = mapped_column(String(64))  # the member, site or account that it was wrong of
     field: Mapped[str] = mapped_column(String(32))
     at: Mapped[datetime]
@@ -87,7 +83,7 @@ class Share(Base):
 
     __tablename__ = "shares"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     recipient: Mapped[str] = mapped_column(String(200))
     contact: Mapped[str] = mapped_column(Sealed("recipient"))
     purpose: Mapped[str] = mapped_column(String(500))
@@ -138,7 +134,7 @@ class Export(Base):
 
     __tablename__ = "exports"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
     legal_id: Mapped[str | None] = mapped_column(ForeignKey("legal_disclosures.id", ondelete="CASCADE"))
     asked_by: Mapped[str] = mapped_column(String(64))
     asked_at: Mapped[datetime]
@@ -169,7 +165,7 @@ class AffectedMember(Base):
     __tablename__ = "incident_members"
     incident_id: Mapped[str] = mapped_column(ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True)
     member_id: Mapped[str] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"), primary_key=True)
-    account_id: Mapped[str] = _account()
+    account_id: Mapped[str] = of_account()
 
 
 class Announcement(Base):

@@ -13,7 +13,7 @@ from backend import ids
 from backend.ids import AccountId
 from backend.registry.errors import Missing, Taken
 from backend.registry.names import name as checked
-from backend.registry.tables import Site
+from backend.registry.site_tables import Site
 
 
 async def add(session: AsyncSession, account: AccountId, name: str, *, now: datetime) -> Site:

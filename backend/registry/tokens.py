@@ -19,9 +19,10 @@ from backend.accounts import secret as secrets
 from backend.accounts.rights import roles_for
 from backend.accounts.secret import Secret
 from backend.ids import AccountId, MemberId, SiteId
+from backend.registry.account_tables import Account, Member
 from backend.registry.errors import Invalid, Missing
 from backend.registry.names import name as checked
-from backend.registry.tables import Account, Member, Token
+from backend.registry.site_tables import Token
 
 Kind = Literal["agent", "share", "read", "operate", "manage"]
 """An agent's, a recipient's of a share, or what a program may (`backend.accounts.rights`)."""

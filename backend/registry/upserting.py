@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.registry.tables import Base
+from backend.registry.base import Base
 
 
 async def insert_missing(session: AsyncSession, table: type[Base], row: dict[str, Any]) -> None:

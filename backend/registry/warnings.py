@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import Warning
+from backend.registry.warning_tables import Warning
 
 Which = Literal["active", "resolved", "all"]
 

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import Listening, RuleOverride, RuleState, Site, SiteWatch
+from backend.registry.rule_tables import Listening, RuleOverride, RuleState, SiteWatch
+from backend.registry.site_tables import Site
 from backend.registry.upserting import insert_missing
 from backend.warnings.catalogue import Catalogue, Rule
 from backend.warnings.event import Event, event_of

@@ -17,16 +17,10 @@ from backend.ids import AccountId, SiteId
 from backend.notify.outbox import Outbox
 from backend.registry.database import Database
 from backend.registry.errors import Missing
-from backend.registry.tables import (
-    PausedMachine,
-    RuleChange,
-    RuleOverride,
-    RuleState,
-    Silence,
-    Site,
-    SiteWatch,
-    Warning,
-)
+from backend.registry.machine_tables import PausedMachine
+from backend.registry.rule_tables import RuleChange, RuleOverride, RuleState, SiteWatch
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Silence, Warning
 from backend.warnings.catalogue import BadRule, Catalogue, Rule
 from backend.warnings.event import Event
 from backend.warnings.overrides import Numbers, check

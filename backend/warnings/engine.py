@@ -28,7 +28,8 @@ from backend.privacy import restricting
 from backend.registry import judged
 from backend.registry.database import Database
 from backend.registry.errors import Missing
-from backend.registry.tables import JudgedBatch, RuleState, Site, SiteWatch
+from backend.registry.rule_tables import JudgedBatch, RuleState, SiteWatch
+from backend.registry.site_tables import Site
 from backend.warnings import absence, epochs, upkeep
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event

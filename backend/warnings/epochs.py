@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent.wire import Batch, Reading
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import KnownMachine, RuleState, SiteWatch
+from backend.registry.machine_tables import KnownMachine
+from backend.registry.rule_tables import RuleState, SiteWatch
 from backend.warnings.event import Event
 from backend.warnings.past import GAP, PREFIX
 from backend.warnings.records import active, save_states

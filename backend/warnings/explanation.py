@@ -12,19 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.ids import AccountId, SiteId
 from backend.notify.quiet import quiet_until
 from backend.notify.routing import Audience, address
+from backend.registry.account_tables import Member
 from backend.registry.errors import Missing
-from backend.registry.tables import (
-    Contact,
-    Member,
-    OutboxMessage,
-    RuleChange,
-    Silence,
-    Site,
-    SiteWatch,
-    Telling,
-    Warning,
-    WarningChange,
-)
+from backend.registry.notify_tables import Contact, OutboxMessage, Telling
+from backend.registry.rule_tables import RuleChange, SiteWatch
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Silence, Warning, WarningChange
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.overrides import Override
 from backend.warnings.severity import Severity

@@ -12,7 +12,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import DeclaredMachines, SiteWatch
+from backend.registry.machine_tables import DeclaredMachines
+from backend.registry.rule_tables import SiteWatch
 from backend.warnings.declared import placed
 from backend.warnings.known import Known
 from backend.warnings.machines import declarations_of, known_of

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import DeclaredMachines, KnownMachine
+from backend.registry.machine_tables import DeclaredMachines, KnownMachine
 from backend.registry.upserting import upsert
 from backend.warnings import known
 from backend.warnings.declared import Declaration

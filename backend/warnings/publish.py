@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
 from backend.notify.outbox import Outbox
-from backend.registry.tables import Site
+from backend.registry.site_tables import Site
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.records import save_events

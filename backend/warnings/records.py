@@ -14,16 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import (
-    PausedMachine,
-    RuleOverride,
-    RuleState,
-    Site,
-    SiteWatch,
-    Warning,
-    WarningChange,
-)
+from backend.registry.machine_tables import PausedMachine
+from backend.registry.rule_tables import RuleOverride, RuleState, SiteWatch
+from backend.registry.site_tables import Site
 from backend.registry.upserting import upsert
+from backend.registry.warning_tables import Warning, WarningChange
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.known import Known

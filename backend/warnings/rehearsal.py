@@ -28,7 +28,7 @@ from backend.notify.routing import Channel
 from backend.registry import accounts, members, sites, warnings
 from backend.registry.database import Database
 from backend.registry.errors import RegistryError
-from backend.registry.tables import DeclaredMachines
+from backend.registry.machine_tables import DeclaredMachines
 from backend.warnings.actions import Actions
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine

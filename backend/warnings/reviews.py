@@ -12,7 +12,7 @@ from backend import ids
 from backend.ids import AccountId
 from backend.privacy import letters
 from backend.registry.errors import Missing, Taken
-from backend.registry.tables import WarningReview
+from backend.registry.warning_tables import WarningReview
 from backend.warnings import explanation
 
 

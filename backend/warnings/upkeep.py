@@ -9,7 +9,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
-from backend.registry.tables import RuleState, Site, Warning
+from backend.registry.rule_tables import RuleState
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.past import PREFIX

@@ -19,7 +19,10 @@ from backend.notify.protocol import Notifier
 from backend.notify.routing import Channel
 from backend.registry import accounts, members, sites
 from backend.registry.database import Database
-from backend.registry.tables import OutboxMessage, RuleState, Site, Warning
+from backend.registry.notify_tables import OutboxMessage
+from backend.registry.rule_tables import RuleState
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.warnings.actions import Actions
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.engine import Engine

@@ -23,9 +23,10 @@ from backend.app import serve
 from backend.config import BackendSettings, load
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, members, sites, tokens
+from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
+from backend.registry.login_tables import Login
 from backend.registry.sealing import keys_in
-from backend.registry.tables import Login, Member, Staff
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
 from tests.world.program import call
 

@@ -8,8 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 from backend.operator_socket import ask
+from backend.registry.notify_tables import OutboxMessage
 from backend.registry.privacy_tables import Feedback, SupportBundle
-from backend.registry.tables import OutboxMessage, Warning
+from backend.registry.warning_tables import Warning
 from tests.backend.readings import batch, full_reading
 from tests.promises.deployed import Customer, Service, until
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from agent.wire import Board
 from backend.privacy import links
-from backend.registry.tables import OutboxMessage
+from backend.registry.notify_tables import OutboxMessage
 from tests.backend.readings import batch, reading
 from tests.promises.deployed import Customer, Service, until
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from backend.registry.tables import OutboxMessage
+from backend.registry.notify_tables import OutboxMessage
 from tests.promises.deployed import Service, until
 
 

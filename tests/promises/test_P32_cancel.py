@@ -9,7 +9,7 @@ from pathlib import Path
 
 from backend.ids import AccountId
 from backend.privacy import erasing
-from backend.registry.tables import Account
+from backend.registry.account_tables import Account
 from backend.store.embedded import EmbeddedStore
 from backend.store.keys import BadKey
 from backend.store.protocol import Latest

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from backend.registry.tables import Login, Member, Staff
+from backend.registry.account_tables import Member, Staff
+from backend.registry.login_tables import Login
 from tests.backend.readings import batch, reading
 from tests.promises.deployed import Service, until
 

@@ -14,7 +14,7 @@ from backend.privacy import archive
 from backend.privacy.described import COLUMNS, LEFT_OUT, TABLES
 from backend.privacy.exports import KEPT
 from backend.registry import tokens
-from backend.registry.tables import Base
+from backend.registry.base import Base
 from tests.backend.readings import batch, full_reading, machine, reading
 from tests.promises.deployed import Customer, Service, until
 

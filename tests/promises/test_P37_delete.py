@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from agent.wire import Board
-from backend.registry.tables import Base
+from backend.registry.base import Base
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Service
 

@@ -23,18 +23,13 @@ from backend.api.route import Route
 from backend.api.routes import routes
 from backend.config import Limits
 from backend.console.pages import ROUTES as PAGES
+from backend.registry.account_tables import Member
+from backend.registry.base import Base
+from backend.registry.login_tables import Login, LoginSession
+from backend.registry.notify_tables import Contact
 from backend.registry.rights_tables import Export
-from backend.registry.tables import (
-    Base,
-    Contact,
-    Login,
-    LoginSession,
-    Member,
-    Silence,
-    Token,
-    Warning,
-    WarningReview,
-)
+from backend.registry.site_tables import Token
+from backend.registry.warning_tables import Silence, Warning, WarningReview
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Answer, Customer, Service
 

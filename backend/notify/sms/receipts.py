@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.notify import failing
 from backend.notify.outbox import Outbox
 from backend.notify.routing import Channel
-from backend.registry.tables import Contact, OutboxMessage
+from backend.registry.notify_tables import Contact, OutboxMessage
 
 PATH: Final = "/v1/callbacks/"
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from alembic import context
 
+from backend.registry.base import Base, UtcDateTime
 from backend.registry.sealing import LENGTH, Sealed
-from backend.registry.tables import Base, UtcDateTime
 
 
 def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:

@@ -12,9 +12,10 @@ from backend.accounts.logins import by_email
 from backend.accounts.rotation import rotate
 from backend.ids import AccountId
 from backend.registry import accounts, members
+from backend.registry.base import Base
 from backend.registry.database import Database
+from backend.registry.login_tables import Login
 from backend.registry.sealing import Keys, KeySource, Sealed
-from backend.registry.tables import Base, Login
 from tests.backend.readings import NOW
 from tests.backend.registry import databases
 from tests.backend.registry.test_migrating_data import fill

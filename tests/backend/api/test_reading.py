@@ -10,7 +10,7 @@ import pytest
 from agent.wire import Reading
 from backend.api.series import nice_step
 from backend.registry import sites
-from backend.registry.tables import Warning
+from backend.registry.warning_tables import Warning
 from backend.store.metrics import METRICS
 from tests.backend.api.conftest import Farm, Served
 from tests.backend.readings import NOW, at, batch, full_reading, machine, reading

@@ -22,7 +22,7 @@ from backend.console import pages
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, sites, tokens
 from backend.registry.database import Database
-from backend.registry.tables import Warning
+from backend.registry.warning_tables import Warning
 from backend.store.embedded import EmbeddedStore
 from tests.backend.console.farms import NOW
 

@@ -10,7 +10,8 @@ from agent.wire import Board, Reading
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.routing import Channel
 from backend.registry import contacts
-from backend.registry.tables import Contact, Member
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact
 from backend.warnings.engine import Engine
 from tests.backend.farm import Farm
 from tests.backend.notify.scripted import Scripted

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.routing import Channel
-from backend.registry.tables import OutboxMessage
+from backend.registry.notify_tables import OutboxMessage
 from tests.backend.farm import Farm, idle, rounds
 
 

@@ -17,7 +17,9 @@ from backend.notify.claim import Claim
 from backend.notify.pictures import Pictures
 from backend.notify.protocol import Image
 from backend.notify.routing import Channel
-from backend.registry.tables import Member, Site, Warning
+from backend.registry.account_tables import Member
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.store.protocol import Series, SeriesQuery
 from tests.backend.farm import CATALOGUE, M1, Farm, idle, rounds
 from tests.backend.notify.scripted import Scripted

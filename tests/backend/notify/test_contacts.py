@@ -10,7 +10,7 @@ from backend.config import Notify
 from backend.notify.protocol import NeverDeliverable
 from backend.notify.quiet import quiet_until
 from backend.notify.routing import Channel
-from backend.registry.tables import Contact
+from backend.registry.notify_tables import Contact
 from backend.warnings.severity import Severity
 from tests.backend.farm import M1, hashing, idle, rounds
 from tests.backend.notify.desk import Desk, hot

@@ -9,7 +9,7 @@ import pytest
 from backend.notify import digests
 from backend.privacy import links
 from backend.registry.contacts import next_digest
-from backend.registry.tables import Contact
+from backend.registry.notify_tables import Contact
 from tests.backend.farm import M1, hashing, idle, rounds
 from tests.backend.notify.desk import Desk
 from tests.backend.readings import at

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from backend.notify.protocol import NeverDeliverable
 from backend.notify.routing import Channel
 from backend.registry import members
-from backend.registry.tables import Member
+from backend.registry.account_tables import Member
 from tests.backend.farm import M1, Farm, gone, idle, rounds
 from tests.backend.notify.scripted import Scripted
 from tests.backend.notify.sending import counted, fire, rows

@@ -7,7 +7,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.registry import members
-from backend.registry.tables import Member, OutboxMessage, Telling
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import OutboxMessage, Telling
 from tests.backend.farm import M1, M2, gone, hashing, idle, rounds
 from tests.backend.notify.desk import Desk, hot
 from tests.backend.readings import at

@@ -8,7 +8,7 @@ from backend.config import Notify
 from backend.notify.outbox import Outbox
 from backend.notify.sms import receipts
 from backend.notify.sms.receipts import Receipt
-from backend.registry.tables import Contact, OutboxMessage
+from backend.registry.notify_tables import Contact, OutboxMessage
 from tests.backend.farm import idle, rounds
 from tests.backend.notify.desk import Desk
 from tests.backend.readings import at

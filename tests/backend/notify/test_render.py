@@ -18,8 +18,10 @@ from backend.notify.render import Renderer
 from backend.notify.routing import Channel
 from backend.notify.texts import PARTS
 from backend.notify.tongue import Tongue
+from backend.registry.account_tables import Member
 from backend.registry.sealing import Keys
-from backend.registry.tables import Member, Site, Warning
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import Catalogue
 from tests.backend.readings import NOW, at, machine
 

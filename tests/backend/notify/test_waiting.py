@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from backend.notify.protocol import TryLater
 from backend.notify.routing import Channel
-from backend.registry.tables import Member, OutboxMessage
+from backend.registry.account_tables import Member
+from backend.registry.notify_tables import OutboxMessage
 from tests.backend.farm import M2, Farm
 from tests.backend.notify.scripted import Scripted
 from tests.backend.notify.sending import fire

@@ -18,9 +18,10 @@ from backend.privacy import archive, erasing
 from backend.privacy.importing import import_archive
 from backend.privacy.unpacking import Archive, BadArchive
 from backend.registry import accounts, members, sites
+from backend.registry.account_tables import Account, Member
 from backend.registry.database import Database
 from backend.registry.errors import Invalid, RegistryError, Taken
-from backend.registry.tables import Account, Member, Silence, Warning
+from backend.registry.warning_tables import Silence, Warning
 from backend.store.embedded import EmbeddedStore
 from tests.backend.readings import NOW, at, batch, full_reading, machine
 

@@ -12,9 +12,9 @@ from sqlalchemy import func, select, update
 from backend.ids import AccountId, SiteId
 from backend.privacy import ceasing, erasing, windows
 from backend.registry import accounts, members, sites
+from backend.registry.account_tables import Account
 from backend.registry.database import Database
 from backend.registry.privacy_tables import Letter
-from backend.registry.tables import Account
 from backend.store.embedded import EmbeddedStore
 from backend.store.protocol import Removed, Scope
 from tests.backend.readings import NOW, batch, reading

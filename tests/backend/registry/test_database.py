@@ -11,8 +11,9 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.registry.account_tables import Account
 from backend.registry.database import Database
-from backend.registry.tables import Account, Site
+from backend.registry.site_tables import Site
 from tests.backend.readings import NOW
 from tests.backend.registry.databases import new
 

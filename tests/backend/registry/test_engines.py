@@ -17,9 +17,9 @@ from sqlalchemy import Connection, text
 from backend.accounts import challenges, secret, throttle
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, enrolment, members, sites, tokens
+from backend.registry.base import Base
 from backend.registry.database import Database, alembic_config
 from backend.registry.errors import Missing, Taken
-from backend.registry.tables import Base
 from tests.backend.readings import NOW
 from tests.backend.registry import databases
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from backend.api.ingest import OLDEST
 from backend.registry import accounts, judged
 from backend.registry.database import Database
-from backend.registry.tables import JudgedBatch
+from backend.registry.rule_tables import JudgedBatch
 from tests.backend.readings import NOW
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from backend.ids import AccountId
 from backend.registry import accounts, members
+from backend.registry.account_tables import Member
 from backend.registry.database import Database
 from backend.registry.errors import Invalid, Taken
 from backend.registry.members import email_address, phone_number
-from backend.registry.tables import Member
 from tests.backend.readings import NOW
 
 

@@ -13,9 +13,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 import backend.registry.migrations
+from backend.registry.base import Base
 from backend.registry.database import Database, alembic_config
 from backend.registry.sealing import Sealed
-from backend.registry.tables import Base
 from tests.backend.registry import databases
 
 MEMBERS_SEALED_SINCE = "0003"

@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 import backend
+from backend.registry.base import Base
 from backend.registry.database import Database, alembic_config
-from backend.registry.tables import Base
 
 
 async def tables(database: Database) -> set[str]:

@@ -14,7 +14,7 @@ from backend.registry import accounts, enrolment, sites, tokens
 from backend.registry.database import Database
 from backend.registry.enrolment import LIFETIME, Enrolled
 from backend.registry.errors import Missing
-from backend.registry.tables import EnrolmentCode
+from backend.registry.site_tables import EnrolmentCode
 from backend.registry.tokens import Bearer
 from tests.backend.readings import NOW
 

@@ -12,7 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from agent.wire import State
 from backend.ids import AccountId, SiteId
 from backend.registry.errors import Missing
-from backend.registry.tables import JudgedBatch, RuleState, Site, Warning
+from backend.registry.rule_tables import JudgedBatch, RuleState
+from backend.registry.site_tables import Site
+from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import BadRule
 from tests.backend.farm import M1, M2, Farm, gone, hashing, idle, rounds
 from tests.backend.readings import at, batch, reading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from backend.registry.tables import KnownMachine
+from backend.registry.machine_tables import KnownMachine
 from tests.backend.farm import M1, M2, Farm, gone, hashing, rounds
 from tests.backend.readings import at, batch
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from backend.registry.tables import KnownMachine, OutboxMessage, Warning
+from backend.registry.machine_tables import KnownMachine
+from backend.registry.notify_tables import OutboxMessage
+from backend.registry.warning_tables import Warning
 from tests.backend.farm import Farm, farm, gone, hashing, idle, rounds
 from tests.backend.readings import at, reading
 from tests.backend.registry import databases
