@@ -15,7 +15,8 @@ from agent import durable
 from agent.envelope import Envelope
 from agent.errors import DiskTrouble, Misconfigured
 from agent.packing import pack
-from agent.spool import Counts, Spool
+from agent.spool import Spool
+from agent.tally import Counts
 from agent.wire import Batch, encode
 from tests.agent.raw import batch, total
 

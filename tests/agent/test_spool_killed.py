@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
+from agent.packing import unpack
 from agent.spool import Spool
 from tests.agent.victim import spool_and_send
 
@@ -28,7 +29,7 @@ def _waiting(folder: Path) -> list[UUID]:
     with Spool(folder, 1 << 30) as spool:
         assert not list(folder.glob("*.tmp"))
         for path in sorted(folder.glob("*.batch")):
-            found.append(spool._load(int(path.stem)).id)
+            found.append(unpack(path.read_bytes()).id)
         assert spool.counts.quarantined == 0
         assert spool.counts.dropped_batches == 0
     return found
