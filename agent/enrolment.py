@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints,
 
 from agent import durable, transit
 from agent.errors import DiskTrouble, Misconfigured, Rejected
+from agent.keyring import Keyring
 from agent.lock import taking_turns
-from agent.pseudonym import Keyring
 from agent.wire import CONTRACT
 
 ENROLMENT: Final = "enrolment.json"

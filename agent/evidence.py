@@ -18,8 +18,9 @@ from agent.drivers.protocol import Driver, Miner
 from agent.errors import AgentError, MinerUnreachable, Misconfigured
 from agent.hostkeys import HostKeys
 from agent.identity import identity
+from agent.keyring import Keyring, Kind
 from agent.pools import PublicPools, user_of
-from agent.pseudonym import Keyring, Kind, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, Live, RawReading
 from agent.redaction import Redactor
 from agent.ssh import Limits, Login, Visit, load_key, visit

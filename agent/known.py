@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from agent import durable
 from agent.drivers.protocol import Driver, Miner
 from agent.errors import MinerUnreachable, Misconfigured
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from agent.reading import Facts, Live
 from agent.sealed import Damaged, SealedFile
 

@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 
 from agent import shapes
 from agent.identity import canonical_mac
+from agent.keyring import Keyring, Kind
 from agent.leakguard import address_forms, encoded, mac_forms, pieces, tells
 from agent.plaintext import plain
 from agent.pools import PublicPools, canonical_address, canonical_host, is_service_label, split_user
-from agent.pseudonym import Keyring, Kind
 from agent.reading import Facts
 
 _PREFIX: Final = 4

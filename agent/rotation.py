@@ -16,8 +16,8 @@ from agent import durable, known, vault
 from agent.enrolment import State
 from agent.errors import Misconfigured
 from agent.identity import identity
+from agent.keyring import Keyring, Kind
 from agent.lock import alone
-from agent.pseudonym import Keyring, Kind
 from agent.reading import Facts
 from agent.sealed import SealedFile
 from agent.vault import Entry, MachineName

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent import durable
 from agent.errors import Misconfigured
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from agent.seal import Broken
 
 

@@ -23,7 +23,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from agent import transit, wire
 from agent.enrolment import Enrolment
 from agent.errors import NotAllowed, Rejected, RetryLater
-from agent.pseudonym import Kind
+from agent.keyring import Kind
 from agent.reading import Facts
 from agent.redaction import Redactor
 from agent.ssh import Output, Visit

@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.errors import Misconfigured
 from agent.identity import identity
+from agent.keyring import Keyring, Kind
 from agent.pools import PublicPools, canonical_host, split_user, user_of
-from agent.pseudonym import Keyring, Kind
 from agent.reading import Facts, RawPool, RawReading
 from agent.sealed import SealedFile
 

@@ -15,9 +15,9 @@ from agent.commands.options import Complaint, complaining, config_option, pseudo
 from agent.enrolment import State
 from agent.errors import Misconfigured
 from agent.hostkeys import FILE, HostKeys
+from agent.keyring import Keyring
 from agent.known import KnownMachines
 from agent.lock import alone
-from agent.pseudonym import Keyring
 from agent.rotation import rotate
 from agent.vault import Entry, MachineName
 

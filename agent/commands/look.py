@@ -24,9 +24,10 @@ from agent.discover import discover, expand
 from agent.drivers.protocol import Driver, Miner
 from agent.errors import AgentError, Misconfigured
 from agent.identity import identity
+from agent.keyring import Keyring, Kind
 from agent.known import remembered
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, Kind, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, RawReading
 from agent.twins import Remembered, told_apart
 from agent.wire import Reading, encode

@@ -12,7 +12,7 @@ from agent import disclosures, vault
 from agent import pause as pauses
 from agent import status as statuses
 from agent.commands.options import Complaint, complaining, config_option, pseudonym_of, state_of, state_option
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from agent.rotation import by_old_keys
 from agent.vault import MachineName, PlainName
 

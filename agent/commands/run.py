@@ -21,8 +21,8 @@ from agent.daemon import Daemon, Manager
 from agent.discover import expand
 from agent.enrolment import State
 from agent.errors import AgentError, Misconfigured
+from agent.keyring import Keyring
 from agent.lan.server import context
-from agent.pseudonym import Keyring
 
 
 @click.command()

@@ -19,7 +19,7 @@ from agent.enrolment import Enrolment, State
 from agent.errors import AgentError, Misconfigured
 from agent.evidence import Desk, address_of, look_into
 from agent.hostkeys import FILE, Door, HostKeys
-from agent.pseudonym import Keyring, Kind
+from agent.keyring import Keyring, Kind
 from agent.support import Bundle, Receipt, compose
 
 

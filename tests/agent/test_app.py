@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from agent import app, status
+from agent import app, intake, status
 from agent.config import AgentSettings
 from agent.enrolment import State, enroll
 from agent.errors import MinerUnreachable, Misconfigured
+from agent.keyring import Keyring
 from agent.known import remembered
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, Live, RawPool, RawReading
 from agent.simulator.farm import Farm
 from agent.simulator.faults import Fault
@@ -192,7 +193,7 @@ async def test_a_fault_of_ours_with_one_machine_does_not_silence_the_others(
             raise ZeroDivisionError(bad)
         return real(raw, *rest)
 
-    monkeypatch.setattr(app, "pseudonymize", faulty)
+    monkeypatch.setattr(intake, "pseudonymize", faulty)
     chosen = settings(tmp_path, farm)
     await enroll(State(chosen.state_dir), backend.url, "CODE")
     with capture_logs() as logs:

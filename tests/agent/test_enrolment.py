@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agent.enrolment import State, enroll, load
 from agent.errors import AgentError, DiskTrouble, Misconfigured, Rejected, RetryLater
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from tests.agent.backend import Backend, problem, says, serving
 from tests.agent.certificates import self_signed
 

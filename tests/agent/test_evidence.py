@@ -19,8 +19,8 @@ from agent.errors import AgentError, BadReply, MinerUnreachable, Misconfigured
 from agent.evidence import Desk, address_of, look_into, ssh_logins
 from agent.hostkeys import HostKeys
 from agent.identity import identity
+from agent.keyring import Keyring, Kind
 from agent.probe import PORTS
-from agent.pseudonym import Keyring, Kind
 from agent.reading import Facts, Live
 from agent.ssh import Limits, Login
 from agent.ssh_commands import FAMILIES

@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 from agent import known, vault
 from agent.__main__ import main
 from agent.enrolment import State
+from agent.keyring import Keyring
 from agent.known import KnownMachines
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.spool import Spool
 from agent.vault import Vault
 from tests.agent.raw import FACTS, raw

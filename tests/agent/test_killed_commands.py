@@ -17,9 +17,10 @@ from agent.__main__ import main
 from agent.commands.keys import forgotten
 from agent.enrolment import State, enroll, load
 from agent.hostkeys import FILE, Door, HostKey, HostKeys
+from agent.keyring import Keyring
 from agent.known import KnownMachines
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.rotation import old_keys, rotate
 from agent.vault import Vault
 from tests.agent.backend import Backend, serving

@@ -12,8 +12,8 @@ import pytest
 
 from agent import durable
 from agent.errors import DiskTrouble, MinerUnreachable, Misconfigured
+from agent.keyring import Keyring
 from agent.known import KnownMachines, RememberedMiner, sealed
-from agent.pseudonym import Keyring
 from agent.reading import Facts, Live
 from tests.agent.raw import FACTS, LIVE, NOON
 

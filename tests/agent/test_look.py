@@ -15,7 +15,7 @@ import uvloop
 from click.testing import CliRunner, Result
 
 from agent.__main__ import main
-from agent.pseudonym import Keyring, Kind
+from agent.keyring import Keyring, Kind
 from agent.simulator.families.kinds import FAMILIES, family_machine
 from agent.simulator.farm import Farm
 from agent.simulator.faults import Fault

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from agent import status as statuses
 from agent.__main__ import main
 from agent.enrolment import State
+from agent.keyring import Keyring
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring
 from agent.status import MachineCounts, SpoolStatus, Status, UplinkStatus
 from agent.vault import Vault
 from tests.agent.raw import FACTS, raw

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from agent.errors import Misconfigured
 from agent.identity import canonical_mac, canonical_serial, identity
+from agent.keyring import Keyring, Kind
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, Kind, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, Live, RawBoard, RawPool, RawReading
 from agent.wire import Reading, State, decode, encode
 from tests.agent.raw import FACTS, LIVE, NOON, POOL, batch, raw

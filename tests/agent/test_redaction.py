@@ -12,9 +12,9 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from agent.keyring import Keyring, Kind
 from agent.leakguard import tells
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, Kind
 from agent.reading import Facts
 from agent.redaction import Redactor
 from agent.wire import _CODE

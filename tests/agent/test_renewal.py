@@ -18,7 +18,7 @@ from agent import app, durable, enrolment, transit
 from agent.config import AgentSettings
 from agent.enrolment import Enrolment, State
 from agent.errors import NotAllowed, Rejected
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from agent.renewal import EVERY, Renewal
 from tests.agent.backend import Backend, serving
 from tests.agent.until import until

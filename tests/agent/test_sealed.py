@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import Misconfigured
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from agent.seal import Broken, Seal
 from agent.sealed import SealedFile
 

@@ -16,8 +16,9 @@ from pydantic import SecretStr
 
 from agent.enrolment import Enrolment
 from agent.errors import AgentError, NotAllowed, Rejected, RetryLater
+from agent.keyring import Keyring, Kind
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, Kind, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import RawPool
 from agent.redaction import Redactor
 from agent.ssh import Output, Visit

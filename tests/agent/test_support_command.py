@@ -19,7 +19,7 @@ import pytest
 
 from agent import durable
 from agent.enrolment import State
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from agent.ssh_commands import FAMILIES
 from tests.agent.backend import problem
 from tests.agent.ssh_machine import Answer, Machine, running

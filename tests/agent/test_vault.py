@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import DiskTrouble, Misconfigured
+from agent.keyring import Keyring
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import RawPool, RawReading
 from agent.vault import MachineName, PlainName, Vault, read
 from tests.agent.raw import FACTS, LIVE, NOON, raw

@@ -18,9 +18,10 @@ from agent.drivers.answers import Answers, understand
 from agent.drivers.asic_rs import _LIVE, AsicRs, AsicRsMiner, _all_but
 from agent.drivers.logins import Logins
 from agent.errors import MinerUnreachable
+from agent.keyring import Keyring
 from agent.known import KnownMachines
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Live, RawReading
 from agent.spool import Spool
 from agent.vault import Vault

@@ -24,9 +24,10 @@ from pydantic import SecretStr
 from agent import transit
 from agent.enrolment import Enrolment
 from agent.envelope import Envelope
+from agent.keyring import Keyring
 from agent.packing import pack
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, RawReading
 from agent.simulator.families.kinds import family_machine
 from agent.simulator.roster import DEFAULT_MIX, shared_out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.pseudonym import Keyring, Kind
+from agent.keyring import Keyring, Kind
 from agent.simulator.families.kinds import family_machine
 from agent.simulator.faults import Fault
 from tests import loopback

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from agent import durable
 from agent.enrolment import State
-from agent.pseudonym import Keyring
+from agent.keyring import Keyring
 from backend.registry.privacy_tables import SupportBundle
 from tests.conftest import Simulated
 from tests.promises.deployed import Service

@@ -11,7 +11,7 @@ import time
 from array import array
 from itertools import pairwise
 
-from agent.pseudonym import Keyring, Kind
+from agent.keyring import Keyring, Kind
 
 PSEUDONYMS = 10_000_000
 _BASE32HEX = str.maketrans("0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv")

@@ -18,8 +18,9 @@ from agent.drivers import rpc
 from agent.drivers.answers import understand
 from agent.drivers.own_read import complete, said_nothing
 from agent.errors import BadReply, MinerUnreachable
+from agent.keyring import Keyring
 from agent.pools import PublicPools
-from agent.pseudonym import Keyring, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, Live, RawPool, RawReading
 from agent.wire import Reading, encode
 from tests import loopback
