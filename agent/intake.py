@@ -10,12 +10,13 @@ import structlog
 from agent.aggregate import Aggregator
 from agent.batcher import Batcher
 from agent.identity import identity
+from agent.keyring import Keyring, Kind
 from agent.known import KnownMachines
 from agent.lan.desk import Desk
 from agent.lan.meters import Meters
 from agent.pools import PublicPools
 from agent.privacy import Privacy
-from agent.pseudonym import Keyring, Kind, pseudonymize
+from agent.pseudonym import pseudonymize
 from agent.reading import Facts, RawReading
 from agent.vault import Vault
 
