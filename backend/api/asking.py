@@ -35,6 +35,11 @@ def page(
 
 def over(call: Call[Any]) -> web.Response:
     """For a link that is over, or was never made here: the two are told apart for nobody."""
-    tongue = Tongue()
-    text = "Links in messages end after a while. Please open the page instead."
-    return page(call, tongue, title="This link does nothing any more", text=text, status=404)
+    tongue = Tongue.asked_for(call.request.headers.get("Accept-Language", ""))
+    return page(
+        call,
+        tongue,
+        title=tongue.say("This link does nothing any more"),
+        text=tongue.say("Links in messages end after a while. Please open the page instead."),
+        status=404,
+    )

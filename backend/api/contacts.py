@@ -15,6 +15,7 @@ from backend.api.route import Call, Query
 from backend.notify import verifying
 from backend.notify.outbox import look_again
 from backend.notify.routing import Channel, address
+from backend.notify.tongue import known
 from backend.registry import contacts, sites
 from backend.registry.account_tables import Member
 from backend.registry.errors import Forbidden, Invalid, Missing
@@ -166,6 +167,8 @@ async def change(call: Call[Query]) -> web.Response:
     can_end = {"quiet_from", "quiet_to", "language"}
     changes = {name: value for name, value in changes.items() if value is not None or name in can_end}
     contacts.checked_preferences(changes)
+    if (language := changes.get("language")) is not None and language.partition("-")[0].lower() not in known():
+        raise Invalid(f"messages are written in {', '.join(known())}")
     async with call.services.database.begin() as session:
         row = await _find(session, call, sent.contact_id)
         if "sites" in changes:

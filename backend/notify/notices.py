@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,7 +27,7 @@ __all__ = ["NOTICE", "Notice", "addressed", "subject", "text"]
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What to say, the secret that it carries, and the id of what it is about."""
+    """What to say, the secret that it carries, and what it is about."""
 
     name: str
     secret: str | None = None
@@ -43,11 +44,28 @@ async def addressed(
         return None if found.address is None else (found.address, Notice(name))
     if "challenge" not in row.body:
         to = contact(member, Channel(row.channel))
-        return None if to is None else (to, Notice(name, about=row.body.get("about")))
+        failed = await session.get(Contact, row.body["about"]) if name == "bounced" else None
+        if to is None or (name == "bounced" and failed is None):
+            return None
+        return to, Notice(name, about=await _called(session, failed) if failed is not None else None)
     challenge = await session.get(Challenge, row.body["challenge"])
     if challenge is None or challenge.contact is None or challenge.used_at is not None or challenge.expires_at <= now:
         return None
     return challenge.contact, Notice(name, challenges.secret(keys_in(session), challenge))
+
+
+async def _called(session: AsyncSession, known: Contact) -> str:
+    """A contact as its account knows it, and no more than that of an address: mails are forwarded."""
+    if known.label:
+        return known.label
+    member = await session.get_one(Member, known.member_id)
+    where = known.address or (member.email if known.channel == Channel.EMAIL else member.phone) or ""
+    match known.channel:
+        case Channel.EMAIL:
+            return f"{where[:2]}…@{where.rpartition('@')[2]}"
+        case Channel.SMS:
+            return f"{where[:3]}…{where[-3:]}"
+    return urlsplit(where).hostname or ""
 
 
 def subject(notice: Notice, service: str, tongue: Tongue) -> str:

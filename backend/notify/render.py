@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from backend.config import Contact
 from backend.notify import alertmanager, notices, texts
+from backend.notify.agenda import Agenda
 from backend.notify.claim import Claim
 from backend.notify.digests import Digest
 from backend.notify.links import Links
@@ -62,7 +63,8 @@ class Renderer:
         if claim.is_last:
             label, what = tongue.say("No more texts today"), tongue.say("the limit of your account is reached")
         else:
-            label, what = _title(new, over, standing, tongue)
+            since = _since(claim.agenda, tongue, now) if claim.channel is not Channel.SMS else None
+            label, what = _title(new, over, standing, tongue, since)
         html = secret = None
         match claim.channel:
             case Channel.WEBHOOK:
@@ -74,7 +76,8 @@ class Renderer:
                     site.name, label, what, firing, tongue, acknowledge_url=acknowledge, page_url=self._links.page
                 )
             case Channel.EMAIL:
-                words = self._words(site.name, tongue.say("{title}: {name}", title=label, name=what), tongue)
+                words = self._words(tongue.say("{title}: {name}", title=label, name=what), tongue)
+                words |= {"site": site.name, "opening": None if over and not new else next(iter(new or standing), None)}
                 words |= {"new": new, "over": over, "standing": standing, "acknowledge_url": acknowledge}
                 words["image"] = image
                 text = TEMPLATES.get_template("warnings.txt").render(words).lstrip()
@@ -99,10 +102,11 @@ class Renderer:
             made = [sections(each, self._catalogue, site, now, tongue, _DIGEST_ITEMS) for each in (active, over)]
             parts.append({"name": site.name, "active": made[0], "over": made[1]})
         count = sum(len(warnings) for _, warnings in digest.sites)
-        what = tongue.say("your week in warnings") if digest.every == "weekly" else tongue.say("your day in warnings")
+        is_weekly = digest.every == "weekly"
+        what = tongue.say("Warnings of the week") if is_weekly else tongue.say("Warnings of the day")
         contact = claim.contact
         stop = self._links.stop_digest(contact.id) if contact is not None else None
-        words = self._words(self._contact.name, tongue.say("{what}: {count}", what=what, count=count), tongue)
+        words = self._words(tongue.say("{what}: {count}", what=what, count=count), tongue)
         words |= {
             "sites": parts,
             "since": tongue.moment(digest.since),
@@ -113,7 +117,7 @@ class Renderer:
             id=claim.id,
             to=claim.to,
             topic="digest",
-            subject=f"{self._contact.name}: {words['title']}",
+            subject=f"{self._contact.name} - {words['title']}",
             text=TEMPLATES.get_template("digest.txt").render(words).lstrip(),
             html=TEMPLATES.get_template("digest.html").render(words).lstrip(),
             created_at=claim.created_at,
@@ -152,14 +156,13 @@ class Renderer:
             created_at=claim.created_at,
         )
 
-    def _words(self, site: str, title: str, tongue: Tongue) -> dict[str, Any]:
+    def _words(self, title: str, tongue: Tongue) -> dict[str, Any]:
         contact = self._contact
         return {
             "t": tongue.say,
             "language": tongue.code,
             "zone": str(tongue.zone),
             "title": title,
-            "site": site,
             "page_url": self._links.page,
             "service": contact.name,
             "contact": self._write_to,
@@ -168,18 +171,35 @@ class Renderer:
 
 
 def _title(
-    new: tuple[Section, ...], over: tuple[Section, ...], standing: tuple[Section, ...], tongue: Tongue
+    new: tuple[Section, ...],
+    over: tuple[Section, ...],
+    standing: tuple[Section, ...],
+    tongue: Tongue,
+    since: str | None,
 ) -> tuple[str, str]:
-    """How bad, and what: "CRITICAL" and "Machine not hashing: mnr-…". A phone shows little: worst first."""
+    """How bad, and what: "CRITICAL" and "Machine not hashing: mnr-…, since 03:04 UTC". A phone shows little: worst
+    first. `since`: of what the label is about; a text says it by itself.
+    """
     say = tongue.say
+
+    def dated(what: str) -> str:
+        return say("{what}, since {since}", what=what, since=since) if since else what
+
     if new:
-        what = headline(new, tongue)
+        what = dated(headline(new, tongue))
         over_too = say("; resolved: {what}", what=headline(over, tongue)) if over else ""
         return say(LABELS[_worst(new)]), f"{what}{over_too}"
     if over:
         still = say("; still: {what}", what=headline(standing, tongue)) if standing else ""
         return say("Resolved"), f"{headline(over, tongue)}{still}"
-    return say("Still {label}", label=say(LABELS[_worst(standing)])), headline(standing, tongue)
+    return say("Still {label}", label=say(LABELS[_worst(standing)])), dated(headline(standing, tongue))
+
+
+def _since(agenda: Agenda, tongue: Tongue, now: datetime) -> str | None:
+    """Since when there is what the label is about; None: it is over."""
+    firing = agenda.new or (() if agenda.over else agenda.standing)
+    since = min((warning.since for warning in firing), default=None)
+    return tongue.recent(since, now) if since is not None else None
 
 
 def _worst(parts: tuple[Section, ...]) -> Severity:

@@ -45,7 +45,7 @@ def _wordings(
     say = tongue.say
     first = say(" First: {first}", first=firing[0].first) if len(firing) == 1 and firing[0].first else ""
     item = firing[0].items[0] if len(firing) == 1 and firing[0].count == 1 else None
-    since = say(" Since {since}.", since=item.since) if item else ""
+    since = say(" Since {since}.", since=item.since_briefly) if item else ""
     for name in (site, f"{site[:24]}…", f"{site[:10]}…"):
         head = say("{label} {site}: ", label=label, site=name)
         whats = [say("{what}.", what=what)]

@@ -19,24 +19,27 @@ from zoneinfo import ZoneInfo
 LANGUAGES: Final = Path(__file__).with_name("languages")
 
 
-@cache
 def translations(language: str) -> gettext.NullTranslations:
     """Of a language, `zh` for `zh-CN` too; English for one that there is none of."""
-    file = LANGUAGES / f"{language.partition('-')[0].lower()}.po"
-    if not file.is_file():
-        return gettext.NullTranslations()
+    code = language.partition("-")[0].lower()
+    return _compiled(code) if code in known() and code != "en" else gettext.NullTranslations()
+
+
+@cache
+def _compiled(code: str) -> gettext.NullTranslations:
     # Not at the top: a service whose members all read English never needs it.
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 
-    with file.open("rb") as source:
-        catalogue = read_po(source, locale=file.stem)
+    with (LANGUAGES / f"{code}.po").open("rb") as source:
+        catalogue = read_po(source, locale=code)
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
 
 
+@cache
 def known() -> Sequence[str]:
     """The languages that there are."""
     return ("en", *sorted(file.stem for file in LANGUAGES.glob("*.po")))
@@ -57,6 +60,12 @@ class Tongue:
     def of(cls, language: str, zone: str = "UTC") -> Tongue:
         """By names."""
         return cls(language, ZoneInfo(zone) if zone != "UTC" else UTC)
+
+    @classmethod
+    def asked_for(cls, accepted: str) -> Tongue:
+        """The first of an `Accept-Language` that there is; who prefers which by how much is not weighed."""
+        languages = (each.partition(";")[0].strip() for each in accepted.split(","))
+        return cls(next((each for each in languages if each.partition("-")[0].lower() in known()), "en"))
 
     @property
     def code(self) -> str:
@@ -79,6 +88,15 @@ class Tongue:
             clock=f"{local:%H:%M}",
             zone=f"{local:%Z}",
         )
+
+    def recent(self, time: datetime, now: datetime) -> str:
+        """A time where there is little room, its day only if that is not today: "03:04 UTC", "2 Jan, 03:04 UTC"."""
+        local = time.astimezone(self.zone)
+        clock, zone = f"{local:%H:%M}", f"{local:%Z}"
+        if local.date() == now.astimezone(self.zone).date():
+            return f"{clock} {zone}"
+        month = self.say(_MONTHS[local.month - 1])
+        return self.say("{day} {month}, {clock} {zone}", day=local.day, month=month, clock=clock, zone=zone)
 
     def lasting(self, passed: timedelta) -> str:
         """A duration as people say it: "5 min", "2 h 10 min", "3 d 4 h"."""

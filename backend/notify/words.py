@@ -28,6 +28,7 @@ class Item:
     model: str | None
     says: str
     since: str
+    since_briefly: str  # for a text
     lasts: str
     over_at: str | None  # of one that is over
     ending: str | None  # how it ended, when it did not just recover
@@ -110,6 +111,7 @@ def _item(warning: Warning, rule: Rule | None, site: Site, now: datetime, tongue
         model=warning.model,
         says=says(warning, rule, tongue),
         since=tongue.moment(warning.since),
+        since_briefly=tongue.recent(warning.since, now),
         lasts=tongue.lasting((over_at or now) - warning.since),
         over_at=tongue.moment(over_at) if over_at else None,
         ending=tongue.say(_ENDINGS[warning.resolution]) if warning.resolution in _ENDINGS else None,

@@ -40,7 +40,7 @@ async def test_a_digest_tells_the_day_once_and_says_how_to_end_it(desk: Desk) ->
     assert await digests.open_due(desk.farm.database, now=MORNING) == 0
     await desk.dispatcher.dispatch(now=MORNING)
     [digest] = desk.mail.messages
-    assert digest.subject == "ItsMiner: your day in warnings: 1"
+    assert digest.subject == "ItsMiner - Warnings of the day: 1"
     assert digest.html
     for said in (digest.text, digest.html):
         assert M1 in said
@@ -68,7 +68,7 @@ async def test_who_wants_none_gets_none_and_a_weeks_says_the_week(desk: Desk) ->
     await desk.judge(rounds(idle, [1], range(6)) + rounds(hashing, [1], range(6, 11)))
     assert await digests.open_due(desk.farm.database, now=at(4 * 24 * 60) + timedelta(hours=1)) == 1
     await desk.dispatcher.dispatch(now=at(4 * 24 * 60) + timedelta(hours=1))
-    assert [message.subject for message in desk.mail.messages] == ["ItsMiner: your week in warnings: 1"]
+    assert [message.subject for message in desk.mail.messages] == ["ItsMiner - Warnings of the week: 1"]
 
 
 async def test_a_digest_that_was_ended_meanwhile_is_not_sent(desk: Desk) -> None:

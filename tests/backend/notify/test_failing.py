@@ -31,7 +31,7 @@ async def test_a_bad_contact_is_marked_and_gets_nothing_any_more_by_that_channel
     assert mail.messages == []
     told, bounced, update = (message.text for message in text.messages)  # the phone is as good as before
     assert "Machine not hashing" in told or "hashrate" in told
-    assert "gets no messages any more" in bounced
+    assert "(op...@example.com) gets no messages any more" in bounced
     assert "Machine offline" in update  # what the mail was for goes to who can be reached
 
 
@@ -54,7 +54,7 @@ async def test_a_refused_message_condemns_neither_the_contact_nor_the_warning(no
     assert failed.failed_at == at(6)
     assert fresh.due_at > at(240)  # not every five minutes
     await dispatcher.dispatch(now=fresh.due_at)
-    assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}"]
+    assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}, since 12:00 UTC"]
 
 
 async def test_a_fault_of_ours_in_one_message_stops_no_other(north: Farm) -> None:

@@ -90,3 +90,8 @@ def test_a_language_that_there_is_none_of_is_english() -> None:
     assert Tongue.of("xx").say("Resolved") == "Resolved"
     assert Tongue.of("").say("{count} more", count=3) == "3 more"
     assert "zh" in known()
+
+
+def test_a_page_speaks_the_first_language_that_its_reader_asks_for_and_there_is() -> None:
+    asked = ("zh-CN,zh;q=0.9,en;q=0.8", "en-GB,zh;q=0.1", "fr, zh-TW;q=0.5", "", "../../etc/passwd", "*")
+    assert [Tongue.asked_for(each).code for each in asked] == ["zh-CN", "en", "zh-TW", "en", "en", "en"]

@@ -131,7 +131,7 @@ async def test_one_message_says_what_is_new_and_what_is_over(desk: Desk) -> None
     await desk.until(6)
     await desk.judge(rounds(hashing, [1], range(6, 10)) + rounds(idle, [2], range(4, 10)))
     assert await desk.until(60) == [2, 2]
-    assert desk.mail.messages[1].subject.startswith(f"CRITICAL - North: Machine not hashing: {M2}; resolved: Machine")
+    assert desk.mail.messages[1].subject.startswith(f"CRITICAL - North: Machine not hashing: {M2}, since 12:04 UTC; resolved: Machine")
 
 
 async def test_a_text_says_that_it_is_over_even_if_it_had_eased_to_a_warning(desk: Desk) -> None:
@@ -185,7 +185,7 @@ async def test_what_stays_critical_is_said_again_every_four_hours(desk: Desk) ->
     await desk.judge(rounds(idle, [1], range(6)))
     assert await desk.until(5.5 + 239) == [1, 1]
     assert await desk.until(5.5 + 240) == [2, 2]
-    assert desk.mail.subjects[1] == f"Still CRITICAL - North: Machine not hashing: {M1}"
+    assert desk.mail.subjects[1] == f"Still CRITICAL - North: Machine not hashing: {M1}, since 12:00 UTC"
     assert await desk.until(5.5 + 480) == [3, 3]
 
 
@@ -241,10 +241,10 @@ async def test_a_silent_agent_holds_back_that_its_machines_are_offline(desk: Des
             async with desk.farm.database.begin() as session:  # the mail server is away until 10:00
                 await session.execute(update(OutboxMessage).values(due_at=at(10)))
     assert await desk.until(11) == [1, 1]
-    assert desk.mail.subjects == ["CRITICAL - North: Site silent"]
+    assert desk.mail.subjects == ["CRITICAL - North: Site silent, since 12:05 UTC"]
     await desk.judge([gone(1, at(20)), hashing(2, at(20))])
     assert await desk.until(60) == [2, 2]
-    assert desk.mail.subjects[1] == f"Warning - North: Machine offline: {M1}; resolved: Site silent"
+    assert desk.mail.subjects[1] == f"Warning - North: Machine offline: {M1}, since 12:00 UTC; resolved: Site silent"
     assert desk.text.subjects[1] == "Resolved - North: Site silent"
 
 

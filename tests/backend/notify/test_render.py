@@ -90,15 +90,16 @@ def test_a_mail_says_what_where_since_when_how_much_and_what_to_do_first() -> No
 
 def test_the_text_of_a_mail_as_a_whole() -> None:
     assert render(EVERYTHING).text.splitlines() == [
-        f"CRITICAL: Machine not hashing, Chip too hot; resolved: Machine offline: {machine(3)}",
+        f"What to do first: {CATALOGUE['machine_not_hashing'].first}",
+        "",
+        "CRITICAL: Machine not hashing, Chip too hot, since 12:00 UTC; "
+        f"resolved: Machine offline: {machine(3)}",
         "Site: North",
         "",
         "CRITICAL: Machine not hashing",
         f"- {machine(1)} (S19 Pro)",
         "  answers and is meant to mine, but its hashrate is 0 TH/s",
         "  since 1 Jan 2026, 12:00 UTC (10 min)",
-        "",
-        f"What to do first: {CATALOGUE['machine_not_hashing'].first}",
         "",
         "WARNING: Chip too hot",
         f"- {machine(2)} (S19 Pro)",
@@ -132,11 +133,11 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
 @pytest.mark.parametrize(
     ("agenda", "subject"),
     [
-        (Agenda(new=[HOT]), f"Warning - North: Chip too hot: {machine(2)}"),
-        (Agenda(new=[warning("agent_silent")]), "CRITICAL - North: Site silent"),
+        (Agenda(new=[HOT]), f"Warning - North: Chip too hot: {machine(2)}, since 12:00 UTC"),
+        (Agenda(new=[warning("agent_silent")]), "CRITICAL - North: Site silent, since 12:00 UTC"),
         (
             Agenda(new=[warning("machine_not_hashing", number) for number in range(3)] + [HOT]),
-            "CRITICAL - North: 3 machines not hashing, Chip too hot",
+            "CRITICAL - North: 3 machines not hashing, Chip too hot, since 12:00 UTC",
         ),
         (
             Agenda(
@@ -148,15 +149,37 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
                     warning("machine_offline", 6, "warning"),
                 ]
             ),
-            "CRITICAL - North: Machine not hashing, Fan stopped, Chip too hot, 2 more",
+            "CRITICAL - North: Machine not hashing, Fan stopped, Chip too hot, 2 more, since 12:00 UTC",
         ),
         (Agenda(over=[over("chip_hot", 2)]), f"Resolved - North: Chip too hot: {machine(2)}"),
-        (Agenda(standing=[warning("fan_stopped")]), f"Still CRITICAL - North: Fan stopped: {machine(1)}"),
-        (Agenda(new=[warning("chip_warm", 2, "warning")]), f"Warning - North: Chip warm: {machine(2)}"),
+        (Agenda(standing=[warning("fan_stopped")]), f"Still CRITICAL - North: Fan stopped: {machine(1)}, since 12:00 UTC"),
+        (Agenda(new=[warning("chip_warm", 2, "warning")]), f"Warning - North: Chip warm: {machine(2)}, since 12:00 UTC"),
     ],
 )
 def test_a_subject_says_how_bad_where_and_what(agenda: Agenda, subject: str) -> None:
     assert render(agenda).subject == subject
+
+
+@pytest.mark.parametrize(
+    ("agenda", "line"),
+    [
+        (EVERYTHING, f"What to do first: {CATALOGUE['machine_not_hashing'].first}"),
+        (Agenda(standing=[warning("fan_stopped", 4)]), f"What to do first: {CATALOGUE['fan_stopped'].first}"),
+        (Agenda(over=[over("chip_hot", 2)]), "It is over: there is nothing to do."),
+        # What is to be done is not about what the title says first: each card says its own.
+        (Agenda(over=[over("chip_hot", 2)], standing=[warning("fan_stopped", 4)]), None),
+    ],
+)
+def test_the_first_line_of_a_mail_says_what_to_do_and_is_not_said_twice(agenda: Agenda, line: str | None) -> None:
+    mail = render(agenda)
+    assert mail.html
+    words = " ".join(re.sub(r"<style>.*</style>|<title>.*</title>|<[^>]+>", " ", mail.html).split())
+    for said in (mail.text, words):
+        if line is None:
+            assert said.startswith("Resolved: Chip too hot")
+        else:
+            assert said.startswith(line)
+            assert said.count(line.removeprefix("What to do first: ")) == 1
 
 
 def test_a_mail_loads_nothing_and_rewrites_no_link() -> None:
@@ -205,7 +228,7 @@ def sms(agenda: Agenda, **options: Any) -> str:
 def test_a_text_says_what_matters_and_where_to_look() -> None:
     text = sms(Agenda(new=[HOT]))
     assert text == (
-        f"Warning North: {machine(2)} its hottest chip is at 91.6 C (limit 90 C). Since 1 Jan 2026, 12:00 UTC. "
+        f"Warning North: {machine(2)} its hottest chip is at 91.6 C (limit 90 C). Since 12:00 UTC. "
         f"First: {CATALOGUE['chip_hot'].first} {ACKNOWLEDGE}"
     )
     assert gsm.parts(text) == 2

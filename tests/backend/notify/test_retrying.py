@@ -69,7 +69,7 @@ async def test_after_a_failure_that_delivered_nothing_the_message_tells_what_is_
     await dispatcher.dispatch(now=at(6))
     await north.judge(north.engine(), rounds(gone, [2], range(6, 12)))
     await dispatcher.dispatch(now=at(12))
-    assert mail.subjects == ["CRITICAL - North: Machine not hashing, Machine offline"]
+    assert mail.subjects == ["CRITICAL - North: Machine not hashing, Machine offline, since 12:00 UTC"]
 
 
 async def test_a_message_that_may_have_arrived_is_sent_again_with_what_it_told(north: Farm) -> None:
@@ -79,7 +79,7 @@ async def test_a_message_that_may_have_arrived_is_sent_again_with_what_it_told(n
     await dispatcher.dispatch(now=at(6))
     await north.judge(north.engine(), rounds(hashing, [1], range(6, 11)))
     await dispatcher.dispatch(now=at(11))
-    assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}"]
+    assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}, since 12:00 UTC"]
     assert "resolved 1 Jan 2026, 12:09 UTC" in mail.messages[0].text
     await dispatcher.dispatch(now=at(16))
     assert mail.subjects[1:] == [f"Resolved - North: Machine not hashing: {M1}"]
@@ -101,4 +101,4 @@ async def test_after_24_hours_it_is_given_up_visibly_and_what_still_is_so_is_tol
     assert (fresh.failed_at, fresh.attempts) == (None, 0)
     mail.failures.clear()
     await dispatcher.dispatch(now=now + timedelta(hours=1))
-    assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}"]
+    assert mail.subjects == [f"CRITICAL - North: Machine not hashing: {M1}, since 1 Jan, 12:00 UTC"]

@@ -147,7 +147,7 @@ async def test_while_the_backlog_comes_what_is_so_now_is_told_at_once(north: Far
         await agent.late(range(20 + (minute - 80) * 2, 22 + (minute - 80) * 2), at(minute + 0.2))
     mail = Scripted()
     await north.dispatcher({Channel.EMAIL: mail}).dispatch(now=at(85.6))
-    assert mail.subjects == ["CRITICAL - North: Machine not hashing, Agent behind"]
+    assert mail.subjects == ["CRITICAL - North: Machine not hashing, Agent behind, since 13:20 UTC"]
 
 
 async def test_what_comes_late_of_no_gap_is_history_that_no_rule_sees(north: Farm) -> None:
