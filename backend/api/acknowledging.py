@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from aiohttp import web
 from pydantic import StringConstraints
@@ -11,6 +11,9 @@ from backend.api import asking
 from backend.api.route import Call, Query
 from backend.notify import acknowledging
 from backend.notify.acknowledging import Told
+from backend.notify.words import title_of
+
+_LISTED: Final = 12
 
 
 class AcknowledgeQuery(Query):
@@ -33,10 +36,10 @@ async def ask(call: Call[AcknowledgeQuery]) -> web.Response:
         told.tongue,
         title=say("{site}: do you take care of it?", site=told.site.name),
         text=say(
-            "Warnings in this message that still are so and nobody takes care of: {count}. When you do, nobody is "
-            "reminded of them, and nobody further is called.",
-            count=len(told.open),
+            "Nobody takes care yet of what this message told and still is so. When you do, nobody is reminded of it, "
+            "and nobody further is called."
         ),
+        items=_listed(call, told),
         button=say("I take care of it"),
     )
 
@@ -46,6 +49,19 @@ async def acknowledge(call: Call[AcknowledgeQuery]) -> web.Response:
     async with call.services.database.begin() as session:
         told = await acknowledging.acknowledge(session, call.query.t, now=call.now)
     return asking.over(call) if told is None else _done(call, told)
+
+
+def _listed(call: Call[AcknowledgeQuery], told: Told) -> list[str]:
+    """What it is about, as a mail's subject says it."""
+    say, catalogue = told.tongue.say, call.services.actions.catalogue
+    lines = []
+    for warning in told.open[:_LISTED]:
+        title, name = title_of(warning.rule, catalogue, told.tongue), warning.machine or told.site.name
+        since = told.tongue.recent(warning.since, call.now)
+        lines.append(say("{what}, since {since}", what=say("{title}: {name}", title=title, name=name), since=since))
+    if (more := len(told.open) - _LISTED) > 0:
+        lines.append(say("and {count} more", count=more))
+    return lines
 
 
 def _done(call: Call[AcknowledgeQuery], told: Told) -> web.Response:

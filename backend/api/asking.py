@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -14,15 +15,23 @@ _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; form-action 'se
 
 
 def page(
-    call: Call[Any], tongue: Tongue, *, title: str, text: str, button: str | None = None, status: int = 200
+    call: Call[Any],
+    tongue: Tongue,
+    *,
+    title: str,
+    text: str,
+    items: Sequence[str] = (),
+    button: str | None = None,
+    status: int = 200,
 ) -> web.Response:
-    """The page; its button posts to the link itself."""
+    """The page; its button posts to the link itself. `items`: what it is about, a line each."""
     contact = call.services.settings.contact
     words = {
         "t": tongue.say,
         "language": tongue.code,
         "title": title,
         "text": text,
+        "items": items,
         "button": button,
         "page_url": "/",
         "service": contact.name,

@@ -100,6 +100,7 @@ async def test_the_link_in_a_message_acknowledges_by_its_button_and_not_by_being
     page = await service.ask("GET", path)
     assert page.status == 200
     assert b"<form method" in page.body
+    assert "Chip too hot: mnr\u2011" in page.body.decode()
     assert b"contact@itsminer.example" in page.body
     [warning] = (await service.seen("/v1/warnings", customer.read))["warnings"]
     assert "acknowledged_at" not in warning

@@ -51,7 +51,9 @@ async def test_what_was_sent_and_could_not_be_marked_is_sent_again_under_the_sam
     await dispatcher.dispatch(now=at(6) + LEASE)
     assert len(mail.messages) == 2
     assert len({message.id for message in mail.messages}) == 1
-    assert {message.subject for message in mail.messages} == {f"CRITICAL - North: Machine not hashing: {M1}, since 12:00 UTC"}
+    assert {message.subject for message in mail.messages} == {
+        f"CRITICAL - North: Machine not hashing: {M1}, since 12:00 UTC"
+    }
 
 
 async def test_whoever_comes_back_after_its_lease_changes_nothing_of_its_successors(north: Farm) -> None:

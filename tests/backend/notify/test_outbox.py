@@ -131,7 +131,9 @@ async def test_one_message_says_what_is_new_and_what_is_over(desk: Desk) -> None
     await desk.until(6)
     await desk.judge(rounds(hashing, [1], range(6, 10)) + rounds(idle, [2], range(4, 10)))
     assert await desk.until(60) == [2, 2]
-    assert desk.mail.messages[1].subject.startswith(f"CRITICAL - North: Machine not hashing: {M2}, since 12:04 UTC; resolved: Machine")
+    assert desk.mail.messages[1].subject.startswith(
+        f"CRITICAL - North: Machine not hashing: {M2}, since 12:04 UTC; resolved: Machine"
+    )
 
 
 async def test_a_text_says_that_it_is_over_even_if_it_had_eased_to_a_warning(desk: Desk) -> None:

@@ -92,8 +92,7 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
     assert render(EVERYTHING).text.splitlines() == [
         f"What to do first: {CATALOGUE['machine_not_hashing'].first}",
         "",
-        "CRITICAL: Machine not hashing, Chip too hot, since 12:00 UTC; "
-        f"resolved: Machine offline: {machine(3)}",
+        f"CRITICAL: Machine not hashing, Chip too hot, since 12:00 UTC; resolved: Machine offline: {machine(3)}",
         "Site: North",
         "",
         "CRITICAL: Machine not hashing",
@@ -152,8 +151,14 @@ def test_the_text_of_a_mail_as_a_whole() -> None:
             "CRITICAL - North: Machine not hashing, Fan stopped, Chip too hot, 2 more, since 12:00 UTC",
         ),
         (Agenda(over=[over("chip_hot", 2)]), f"Resolved - North: Chip too hot: {machine(2)}"),
-        (Agenda(standing=[warning("fan_stopped")]), f"Still CRITICAL - North: Fan stopped: {machine(1)}, since 12:00 UTC"),
-        (Agenda(new=[warning("chip_warm", 2, "warning")]), f"Warning - North: Chip warm: {machine(2)}, since 12:00 UTC"),
+        (
+            Agenda(standing=[warning("fan_stopped")]),
+            f"Still CRITICAL - North: Fan stopped: {machine(1)}, since 12:00 UTC",
+        ),
+        (
+            Agenda(new=[warning("chip_warm", 2, "warning")]),
+            f"Warning - North: Chip warm: {machine(2)}, since 12:00 UTC",
+        ),
     ],
 )
 def test_a_subject_says_how_bad_where_and_what(agenda: Agenda, subject: str) -> None:
