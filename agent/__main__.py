@@ -8,8 +8,8 @@ from importlib.metadata import version
 import click
 
 COMMANDS = {
-    "scan": "agent.commands.look:scan",
-    "preview": "agent.commands.look:preview",
+    "scan": "agent.commands.scan:scan",
+    "preview": "agent.commands.preview:preview",
     "enroll": "agent.commands.enrolment:enroll",
     "run": "agent.commands.run:run",
     "check-config": "agent.commands.run:check_config",

@@ -217,6 +217,16 @@ def test_preview_of_an_enrolled_site_shows_the_site_s_own_pseudonyms(machines: l
     assert shown == {keyring.pseudonym(Kind.MACHINE, mac)}
 
 
+def test_preview_says_where_only_totals_leave_the_site(machines: list[Machine], tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text('[privacy]\nmode = "aggregate"\n')
+
+    result = run("preview", machines[0].address, "--config", str(config))
+
+    assert "only totals leave this site, by its own settings" in result.stderr
+    assert "hashrate_ths" in result.stdout
+
+
 def test_a_state_folder_without_a_key_is_an_error(machines: list[Machine], tmp_path: Path) -> None:
     result = run("preview", machines[0].address, "--state", str(tmp_path))
 
