@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import logins, people, registering, staff
+from backend.api import costs, logins, people, registering, staff
 from backend.api.route import Route
 from backend.api.rows import get, post
 from backend.api.sites import Site
@@ -117,6 +117,13 @@ def _account() -> tuple[Route[Any], ...]:
             people.SiteRequest,
             people.CodeReply,
             201,
+        ),
+        post(
+            "/v1/sites/change",
+            costs.change,
+            "manage",
+            "A site's tariff, time zone, name, page",
+            costs.SiteChangeRequest,
         ),
         post("/v1/sites/revoke", people.revoke_agent, "manage", "Lock a site's agent out", people.SiteRequest),
         post(

@@ -259,7 +259,7 @@ async def add_site(call: Call[Query]) -> Site:
     sent = await body(call, NewSiteRequest)
     async with call.services.database.begin() as session:
         added = await sites.add(session, call.account, sent.name, now=call.now)
-    return Site(site=added.id, name=added.name, last_batch_at=None, paused=False)
+    return Site.of(added)
 
 
 async def enrolment_code(call: Call[Query]) -> CodeReply:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from agent.wire import Batch
-from backend.api import health, machines, series, sites, totals, warnings
+from backend.api import costs, health, machines, series, sites, totals, warnings
 from backend.api.account_routes import account_routes
 from backend.api.enrolment import Enrolment, EnrolReply, EnrolRequest
 from backend.api.ingest import BatchReply, Ingest
@@ -82,6 +82,16 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             query=totals.TotalsQuery,
             reply=totals.TotalsReply,
             problems=(404, 422),
+        ),
+        Route(
+            method="GET",
+            path="/v1/costs",
+            handler=costs.listed,
+            access="read",
+            summary="What sites took yesterday or on other days, and what it cost",
+            query=costs.CostsQuery,
+            reply=costs.CostsReply,
+            problems=(404,),
         ),
         Route(
             method="GET",

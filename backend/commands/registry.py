@@ -163,6 +163,36 @@ def list_sites(account: str, config: Path, *, as_json: bool) -> None:
     show_all(transact(config, work), columns, as_json=as_json, none="The account has no sites yet.")
 
 
+@site.command("change")
+@click.argument("account", metavar="ACCOUNT")
+@click.argument("site", metavar="SITE")
+@click.option("--tariff", type=float, help="What a kWh costs, such as 0.065.")
+@click.option("--currency", help="Of the tariff, such as USD.")
+@click.option("--time-zone", help="Whose days are counted, such as Asia/Shanghai.")
+@click.option("--page", metavar="URL", help="Of the agent's page at the site: warnings link to it.")
+@config_option
+@json_option
+def change_site(account: str, site: str, config: Path, *, as_json: bool, **options: str | float | None) -> None:
+    """Say what a kWh costs at SITE (id or name), its time zone, its on-site page."""
+    columns = {"tariff": "tariff_per_kwh", "page": "lan_url"}
+    changes = {columns.get(name, name): value for name, value in options.items() if value is not None}
+    if not changes:
+        raise click.UsageError("say what is to change: --tariff, --currency, --time-zone or --page")
+
+    async def work(session: AsyncSession, _settings: BackendSettings) -> Row:
+        changed = await sites.change(session, await _account(session, account), site, changes)
+        return {
+            "id": changed.id,
+            "name": changed.name,
+            "tariff_per_kwh": changed.tariff_per_kwh,
+            "currency": changed.currency,
+            "time_zone": changed.time_zone,
+            "lan_url": changed.lan_url,
+        }
+
+    show(transact(config, work), as_json=as_json)
+
+
 @site.command("code")
 @click.argument("account", metavar="ACCOUNT")
 @click.argument("site", metavar="SITE")

@@ -24,7 +24,7 @@ from backend.accounts.passwords import Passwords
 from backend.ids import AccountId
 from backend.privacy import audit
 from backend.privacy.unpacking import Archive, BadArchive
-from backend.registry import contacts, names
+from backend.registry import contacts, names, sites
 from backend.registry.account_tables import Account
 from backend.registry.base import Base, UtcDateTime
 from backend.registry.database import Database
@@ -218,7 +218,7 @@ def _adapted(table: str, row: dict[str, Any], keys: Keys, made_at: datetime, *, 
         if not verified:
             row["email_verified_at"] = row["phone_verified_at"] = None
     elif table == "sites":
-        row["name"] = names.name(_text(row, "name"))
+        row |= sites.checked({name: row[name] for name in ("name", "time_zone", "tariff_per_kwh", "currency")})
     elif table == "warnings" and row["resolved_at"] is None:
         row["resolved_at"], row["resolution"] = made_at, "moved"
     elif table == "contacts":

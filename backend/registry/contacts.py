@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +21,7 @@ from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Missing, Taken
 from backend.registry.notify_tables import Contact
 from backend.registry.sealing import keys_in
+from backend.registry.sites import known_zone
 
 MOST: Final = 50
 """Contacts of one account that are not a member's own."""
@@ -127,10 +128,7 @@ def webhook_url(value: str) -> str:
 def checked_preferences(changes: dict[str, Any]) -> dict[str, Any]:
     """What a contact may be set to. Raises `Invalid`."""
     if "time_zone" in changes:
-        try:
-            ZoneInfo(changes["time_zone"])
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise Invalid("a time zone is a name such as Asia/Shanghai or Europe/Berlin") from error
+        known_zone(changes["time_zone"])
     for name in ("quiet_from", "quiet_to"):
         if (value := changes.get(name)) is not None and not _CLOCK.fullmatch(value):
             raise Invalid("quiet hours are times such as 22:00")

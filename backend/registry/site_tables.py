@@ -19,6 +19,9 @@ class Site(Base):
     account_id: Mapped[str] = of_account()
     name: Mapped[str] = mapped_column(String(200))
     lan_url: Mapped[str | None] = mapped_column(String(300))  # of the agent's on-site page, for links
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")  # whose days are counted
+    tariff_per_kwh: Mapped[float | None]  # what a kWh costs, in the currency
+    currency: Mapped[str | None] = mapped_column(String(3))  # ISO 4217
     paused_at: Mapped[datetime | None]
     last_batch_at: Mapped[datetime | None]  # when one arrived, by our clock
     created_at: Mapped[datetime]
