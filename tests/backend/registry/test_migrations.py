@@ -55,7 +55,7 @@ async def test_each_revision_follows_one_other(database: Database) -> None:
 
 def test_the_next_revision_is_written_from_what_changed_in_the_tables(tmp_path: Path) -> None:
     shutil.copytree(Path(backend.__file__).parent, tmp_path / "backend", ignore=shutil.ignore_patterns("__pycache__"))
-    tables = tmp_path / "backend" / "registry" / "tables.py"
+    tables = tmp_path / "backend" / "registry" / "site_tables.py"
     tables.write_text(tables.read_text() + '\n\nclass New(Base):\n    __tablename__ = "sentinel"\n')
     with tables.open("a") as more:
         more.write("    id: Mapped[str] = mapped_column(primary_key=True)\n    at: Mapped[datetime]\n")
