@@ -26,7 +26,7 @@ DEFAULT_FILE: Final = Path("/etc/itsminer/backend.toml")
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
-Row = Mapping[str, str | datetime | None]
+Row = Mapping[str, str | float | datetime | None]
 
 
 class Failed(click.ClickException):

@@ -41,8 +41,8 @@ async def changed(backend: Served, tenant: Tenant, **body: Any) -> tuple[int, An
     async with backend.database.begin() as session:
         _, secret = await tokens.issue(session, tenant.account, kind="manage", label="tests", now=NOW)
     async with (
-        aiohttp.ClientSession(headers={"Authorization": f"Bearer {secret}"}) as session,
-        session.post(f"{backend.url}/v1/sites/change", json={"site": tenant.site, **body}) as answer,
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {secret}"}) as client,
+        client.post(f"{backend.url}/v1/sites/change", json={"site": tenant.site, **body}) as answer,
     ):
         return answer.status, await answer.json(content_type=None)
 
