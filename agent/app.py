@@ -86,19 +86,12 @@ async def run(
     Raises `Misconfigured` or `DiskTrouble` when it cannot start.
     """
     state = State(settings.state_dir)
-    place = Place(state, _enrolment(settings, state), Keyring.load(state.key))
+    place = Place(state, enrolment.load(state, settings.backend.url), Keyring.load(state.key))
     with Spool(state.spool, int(settings.spool.max_mb * 1_000_000)) as spool:
         durable.sweep(state.folder)
         async with transit.session(place.enrolled.url, settings.backend.ca_file) as client:
             pace = Pace(pacing, write_s, rest_s)
             await Agent(settings, place, spool, client, clock, pace, daemon or Daemon()).run(stop)
-
-
-def _enrolment(settings: AgentSettings, state: State) -> Enrolment:
-    enrolled = enrolment.load(state)
-    if settings.backend.url:
-        enrolled = enrolled.model_copy(update={"url": settings.backend.url})
-    return enrolled
 
 
 class Agent:
@@ -135,7 +128,7 @@ class Agent:
         privacy = Privacy(settings.privacy.mode, state.totals_only)
 
         def enrolment_now() -> Enrolment:
-            return _enrolment(settings, state)
+            return enrolment.load(state, settings.backend.url)
 
         self._uplink = Uplink(client, enrolment_now, spool, clock, pace.uplink, self._desk.leaves, privacy)
         self._renewal = Renewal(client, state, enrolment_now, clock, self._uplink.renewed)

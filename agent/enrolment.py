@@ -106,8 +106,11 @@ class State:
         return self.folder / "lan-password"
 
 
-def load(state: State) -> Enrolment:
-    """The enrolment of this site. Raises `Misconfigured` when there is none, or none that can be used."""
+def load(state: State, url: str | None = None) -> Enrolment:
+    """The enrolment of this site, with the backend at `url` if that is given.
+
+    Raises `Misconfigured` when there is none, or none that can be used.
+    """
     path = state.enrolment
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -123,7 +126,7 @@ def load(state: State) -> Enrolment:
         transit.checked_url(enrolment.url)
     except ValueError as error:
         raise Misconfigured(f"{path} is damaged; enrol this site again (--again keeps its key)") from error
-    return enrolment
+    return enrolment.model_copy(update={"url": url}) if url else enrolment
 
 
 async def enroll(state: State, url: str, code: str, ca_file: Path | None = None, *, again: bool = False) -> Enrolment:
@@ -222,5 +225,5 @@ def _refusal(answer: transit.Answer) -> str:
             return f"the URL redirects elsewhere ({status}); give the backend's own URL"
         case status if status >= 500:
             return f"the backend has trouble of its own ({status}); try again later"
-        case status:
-            return f"the backend answered {status}{f': {reason}' if reason else ''}"
+        case _:
+            return transit.said(answer)

@@ -103,8 +103,7 @@ class Renewal:
             json.dumps({"token_sha256": digest}).encode(),
             {"Authorization": f"Bearer {bearer.get_secret_value()}", "Content-Type": "application/json"},
         )
-        reason = transit.problem(answer)
-        said = f"the backend answered {answer.status}{f': {reason}' if reason else ''}"
+        said = transit.said(answer)
         match answer.status:
             case 201:
                 return

@@ -154,8 +154,7 @@ async def send(
 
 
 def _receipt(answer: transit.Answer, bundle: Bundle) -> Receipt:
-    reason = transit.problem(answer)
-    said = f"the backend answered {answer.status}{f': {reason}' if reason else ''}"
+    said = transit.said(answer)
     match answer.status:
         case 200 | 201 | 202:
             try:

@@ -152,17 +152,23 @@ class _Problem(BaseModel):
 
 def problem_kind(answer: Answer) -> str:
     """What programs know a problem+json answer by: the last word of its type; else empty."""
-    said = _problem(answer)
-    return said.type.rpartition(":")[2].rpartition("/")[2] if said else ""
+    found = _problem(answer)
+    return found.type.rpartition(":")[2].rpartition("/")[2] if found else ""
 
 
 def problem(answer: Answer) -> str:
     """The reason that a problem+json answer gives, in one line of at most 300 plain characters; else empty."""
-    said = _problem(answer)
-    if said is None:
+    found = _problem(answer)
+    if found is None:
         return ""
-    text = " ".join(re.sub(r"[^\x20-\x7e]+", " ", said.detail or said.title).split())
+    text = " ".join(re.sub(r"[^\x20-\x7e]+", " ", found.detail or found.title).split())
     return text[:300]
+
+
+def said(answer: Answer) -> str:
+    """What the backend answered, and why, for people."""
+    reason = problem(answer)
+    return f"the backend answered {answer.status}{f': {reason}' if reason else ''}"
 
 
 def _problem(answer: Answer) -> _Problem | None:

@@ -207,8 +207,7 @@ class Uplink:
         self._judge(answer)
 
     def _judge(self, answer: transit.Answer) -> None:
-        reason = transit.problem(answer)
-        said = f"the backend answered {answer.status}{f': {reason}' if reason else ''}"
+        said = transit.said(answer)
         kind = transit.problem_kind(answer)
         match answer.status:
             case 200:

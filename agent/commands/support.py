@@ -70,8 +70,7 @@ def _enrolment(settings: AgentSettings, place: State) -> Enrolment | None:
     """Where the bundle could go; None when this site is not enrolled."""
     if not place.enrolment.exists():
         return None
-    enrolled = enrolment.load(place)
-    return enrolled.model_copy(update={"url": settings.backend.url}) if settings.backend.url else enrolled
+    return enrolment.load(place, settings.backend.url)
 
 
 def _text(where: str, settings: AgentSettings, place: State, *, new_host_key: bool, over_ssh: bool) -> str:
