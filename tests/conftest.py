@@ -21,6 +21,10 @@ from agent.simulator.farm import Farm
 from agent.simulator.machine import wall_clock
 from tests import loopback
 
+# Programs are started by the hundred: what they are made of is compiled once, whatever the environment says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 settings.register_profile("itsminer", deadline=None)  # a busy machine is no failure
 settings.load_profile("itsminer")
 

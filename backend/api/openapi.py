@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -20,14 +22,16 @@ PATH: Final = "/v1/openapi.json"
 
 
 def described_by(table: Sequence[Route[Any]]) -> Route[Any]:
-    """The route that tells of the table, itself included."""
-    body = b""
+    """The route that tells of the table, itself included; written when it is first asked for, which is seldom."""
+
+    @cache
+    def body() -> bytes:
+        return json.dumps(document((*table, route))).encode()
 
     async def handler(_call: Call[Query]) -> web.Response:
-        return web.Response(body=body, content_type=JSON)
+        return web.Response(body=await asyncio.to_thread(body), content_type=JSON)
 
     route = Route(method="GET", path=PATH, handler=handler, access="public", summary="This document", query=Query)
-    body = json.dumps(document((*table, route))).encode()
     return route
 
 

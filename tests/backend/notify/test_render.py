@@ -243,6 +243,14 @@ def test_a_text_about_a_site_names_it_once() -> None:
     assert sms(Agenda(new=[warning("agent_silent")])).startswith("CRITICAL North: nothing comes from its agent")
 
 
+def of_all_rules(machines: int) -> Agenda:
+    """Every rule fires at so many machines, and is over at as many."""
+    return Agenda(
+        new=[warning(rule.name, number) for rule in CATALOGUE for number in range(machines)],
+        over=[over(rule.name, number) for rule in CATALOGUE for number in range(machines)],
+    )
+
+
 @pytest.mark.parametrize("site", ["North", "N" * 200, "北方矿场", "北" * 200, "😀" * 200, "€" * 200])
 @pytest.mark.parametrize(
     "agenda",
@@ -250,11 +258,8 @@ def test_a_text_about_a_site_names_it_once() -> None:
         EVERYTHING,
         Agenda(new=[HOT]),
         Agenda(new=[warning("agent_silent")]),
-        Agenda(new=[warning(rule.name, number) for rule in CATALOGUE for number in range(50)]),
-        Agenda(
-            new=[warning(rule.name, number) for rule in CATALOGUE for number in range(5_000)],
-            over=[over(rule.name, number) for rule in CATALOGUE for number in range(5_000)],
-        ),
+        Agenda(new=of_all_rules(50).new),
+        of_all_rules(120),  # thousands: the counts take a digit more
         Agenda(over=[over("machine_offline", number) for number in range(3)]),
         Agenda(standing=[warning("fan_stopped")]),
     ],
