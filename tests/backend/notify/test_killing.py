@@ -1,112 +1,111 @@
-"""kill -9 in each step: nothing is lost, at most one duplicate, under the same id."""
+"""kill -9 at each step: nothing is lost, and a kill gives at most one duplicate, under the same id."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import subprocess
-import sys
-from datetime import datetime
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from backend.config import Smtp
 from backend.notify.claims import LEASE
-from backend.notify.email import Email
-from backend.notify.routing import Channel
+from backend.registry.database import Database
+from backend.registry.notify_tables import Contact, OutboxMessage
+from backend.registry.warning_tables import Warning
 from tests.backend.farm import Farm
+from tests.backend.notify.killing import is_killed, judging, opening_digests, sending
 from tests.backend.notify.sending import fire, rows
-from tests.backend.notify.servers import mail_server
+from tests.backend.notify.servers import MailServer, mail_server
 from tests.backend.readings import at
 
-_CHILD = """
-import asyncio, os, signal, sys
-from datetime import datetime
-from sqlalchemy import event
-from backend.config import Contact, Notify, Smtp
-from backend.notify.dispatcher import Dispatcher
-from backend.notify.email import Email
-from backend.notify.routing import Channel
-from backend.registry.database import Database
-from backend.warnings.catalogue import Catalogue
-
-async def main(url, port, now, dies_at):
-    database = Database(url)
-    steps = iter(range(int(dies_at), -1, -1))
-
-    def step(*_arguments):  # a transaction begins, or is about to be committed
-        if next(steps, None) == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    for name in ("begin", "commit"):
-        event.listen(database._writer.sync_engine, name, step)
-    email = Email(Smtp(host="127.0.0.1", port=int(port), tls="none", sender="farm@example.com"))
-    dispatcher = Dispatcher(database, {Channel.EMAIL: email}, Notify(), catalogue=Catalogue.load(),
-        public_url="https://farm.example.com", contact=Contact(), clock=lambda: datetime.fromisoformat(now))
-    await dispatcher.dispatch(now=datetime.fromisoformat(now))
-
-asyncio.run(main(*sys.argv[1:]))
-"""
+MORNING = at(20 * 60)
 
 
-def child(north: Farm, port: int, now: datetime, dies_at: int = 1_000) -> subprocess.Popen[bytes]:
-    url = f"sqlite:///{north.folder / 'registry.db'}"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    arguments = [sys.executable, "-c", _CHILD, url, str(port), now.isoformat(), str(dies_at)]
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
-
-
-@pytest.mark.parametrize("moment", ["before the mail", "after the mail, before it is marked"])
-async def test_kill_9_loses_nothing_and_gives_at_most_one_duplicate_with_the_same_id(
-    north: Farm, moment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def fired(north: Farm) -> Farm:
+    """Something to tell, by mail alone."""
     await fire(north)
-    async with mail_server() as server:
-        if moment == "before the mail":
-            held = asyncio.Event()
-
-            async def hold(*_args: Any) -> str:
-                server.entered.set()
-                await held.wait()
-                return "250 OK"
-
-            monkeypatch.setattr(server, "handle_MAIL", hold)
-        else:
-            server.behaviour = "hangs"  # it has the mail, and the sender does not know
-        victim = child(north, server.port, at(6))
-        async with asyncio.timeout(30):
-            await server.entered.wait()
-        victim.send_signal(signal.SIGKILL)
-        await asyncio.to_thread(victim.wait)
-        taken = len(server.mails)
-        assert taken == (0 if moment == "before the mail" else 1)
-
-    async with mail_server() as server:
-        smtp = Smtp(host="127.0.0.1", port=server.port, tls="none", sender="farm@example.com")
-        successor = north.dispatcher({Channel.EMAIL: Email(smtp)})
-        await successor.dispatch(now=at(7))  # the lease still holds
-        assert server.mails == []
-        await successor.dispatch(now=at(6) + LEASE)
-        await successor.dispatch(now=at(9))
-        (row,) = [row for row in await rows(north) if row.sent_at]
-        assert [mail["Message-ID"] for mail in server.mails] == [f"<{row.id}@example.com>"]
+    await north.database.close()
+    return north
 
 
-async def test_kill_9_at_each_begin_and_end_of_a_transaction_loses_nothing(north: Farm) -> None:
-    await fire(north)
-    now, dies_at, deaths = at(6), 0, 0
-    async with mail_server() as server:
-        while True:  # the dispatcher is killed at its first step, its successor at the second, …
-            one = child(north, server.port, now, dies_at)
-            if await asyncio.to_thread(one.wait) == 0:
+@asynccontextmanager
+async def copied(north: Farm, name: str) -> AsyncIterator[Farm]:
+    """The same farm in a folder of its own."""
+    folder = north.folder / name
+    folder.mkdir()
+    for file in north.folder.glob("registry*"):
+        shutil.copyfile(file, folder / file.name)
+        (folder / file.name).chmod(0o600)
+    database = Database(f"sqlite:///{folder / 'registry.db'}", is_disposable=True)
+    yield Farm(folder, database, north.account, north.site, north.member)
+    await database.close()
+
+
+def ids(server: MailServer) -> list[str]:
+    return [mail["Message-ID"] for mail in server.mails]
+
+
+async def test_a_kill_at_any_step_of_sending_loses_nothing_and_doubles_only_what_had_left(fired: Farm) -> None:
+    doubled = 0
+    for step in range(1, 100):
+        async with copied(fired, str(step)) as north, mail_server() as server:
+            if not await is_killed(north.folder, step, sending, server.port, at(6)):
                 break
-            assert one.returncode == -signal.SIGKILL
-            now, dies_at, deaths = now + LEASE, dies_at + 1, deaths + 1
-        ids = [mail["Message-ID"] for mail in server.mails]
-    (sent,) = [row for row in await rows(north) if row.sent_at]
-    assert deaths >= 4
-    assert set(ids) == {f"<{sent.id}@example.com>"}
-    assert len(ids) <= deaths + 1  # each death after a mail left, and before that was written down, gives one more
+            (row,) = await rows(north)
+            had_left, is_marked, is_leased = len(server.mails), row.sent_at is not None, row.claimed_until is not None
+            await sending(north.database, server.port, at(7))
+            assert len(server.mails) == (had_left if is_leased else 1)  # nobody else's before the lease ends
+            await sending(north.database, server.port, at(6) + LEASE)
+            await sending(north.database, server.port, at(10))
+            assert ids(server) == [f"<{row.id}@example.com>"] * (2 if had_left and not is_marked else 1)
+            assert [row.sent_at is not None for row in await rows(north)] == [True, False]  # and a reminder, some day
+            doubled += len(server.mails) - 1
+    assert step > 12
+    assert doubled >= 2  # after the mail was taken, and before that was written down
+
+
+async def test_each_kill_in_a_row_gives_at_most_one_duplicate(fired: Farm) -> None:
+    """The first is killed at its first step, its successor at the second, …"""
+    now, taken = at(6), 0
+    async with copied(fired, "row") as north, mail_server() as server:
+        for step in range(1, 100):
+            went_on = await is_killed(north.folder, step, sending, server.port, now)
+            assert len(server.mails) <= taken + 1
+            taken, now = len(server.mails), now + LEASE
+            if not went_on:
+                break
+        (sent,) = [row for row in await rows(north) if row.sent_at]
+        assert set(ids(server)) == {f"<{sent.id}@example.com>"}
+
+
+async def test_a_kill_at_any_step_of_judging_neither_loses_a_message_nor_writes_two(north: Farm) -> None:
+    await north.database.close()
+    for step in range(1, 100):
+        async with copied(north, str(step)) as farm:
+            went_on = await is_killed(farm.folder, step, judging, farm.account, farm.site)
+            async with farm.database.read() as session:  # a message if and only if there is what it tells
+                warnings = (await session.scalars(select(Warning.id))).all()
+                assert len((await session.scalars(select(OutboxMessage.id))).all()) == 2 * len(warnings)
+            await judging(farm.database, farm.account, farm.site)  # the agent sends its batch again
+            assert len(await farm.warnings()) == 1
+            assert [row.channel for row in await farm.outbox()] == ["email", "sms"]
+            if not went_on:
+                break
+    assert step > 2
+
+
+async def test_a_kill_at_any_step_of_opening_digests_opens_each_once(fired: Farm) -> None:
+    for step in range(1, 100):
+        async with copied(fired, str(step)) as north:
+            went_on = await is_killed(north.folder, step, opening_digests, MORNING)
+            await opening_digests(north.database, MORNING)
+            assert len([row for row in await rows(north) if row.kind == "digest"]) == 1
+            async with north.database.read() as session:
+                due = await session.scalars(select(Contact.digest_due_at).where(Contact.digests == "daily"))
+                assert due.all() == [at(44 * 60)]
+            if not went_on:
+                break
+    assert step > 2
