@@ -173,7 +173,7 @@ class Sms(_Settings):
     token: SecretStr | None = None
     sender: Annotated[str, StringConstraints(pattern=r"^(\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,11})$")] | None = None
     signature_secret_file: Path | None = None
-    signature_secret: SecretStr | None = None  # vonage: what it signs its delivery receipts with
+    signature_secret: SecretStr | None = None  # vonage: what it signs its receipts with
     method: Literal["GET", "POST", "PUT"] = "POST"  # of the provider http, as all that follows but `file`
     headers: dict[str, str] = Field(default_factory=dict)
     body: Annotated[str, StringConstraints(max_length=10_000)] = ""

@@ -38,15 +38,23 @@ async def of_twilio(call: Call[ReceiptQuery]) -> web.Response:
 
 
 async def of_vonage(call: Call[ReceiptQuery]) -> web.Response:
-    """`sig` is of all fields, wherever they stand; our own in the address is one of them."""
-    secret = call.services.settings.sms.signature_secret
-    sent = (await _body(call)).decode(errors="replace")
-    params = dict(call.request.query) | dict(parse_qsl(sent, keep_blank_values=True))
-    signed = {name: value for name, value in params.items() if name != "message"}
-    is_ours = params.get("client-ref") == call.query.message
-    if secret is None or not is_ours or not vonage.is_signed(secret.get_secret_value(), signed):
+    """A bearer token is of the body; without one, `sig` is of all fields but our own in the address, wherever they
+    stand. Either way the message that the signed fields name is the one that counts.
+    """
+    settings = call.services.settings.sms
+    if settings.signature_secret is None:
+        raise Problem(403, "the gateway's signature is not known here: set sms.signature_secret_file")
+    secret, body = settings.signature_secret.get_secret_value(), await _body(call)
+    scheme, _, token = call.request.headers.get("Authorization", "").partition(" ")
+    said = vonage.fields(body)
+    if scheme.lower() == "bearer":
+        is_signed = vonage.is_borne(secret, token.strip(), body, settings.account, now=call.now)
+    else:
+        said = {name: value for name, value in (dict(call.request.query) | said).items() if name != "message"}
+        is_signed = vonage.is_signed(secret, said)
+    if not is_signed or said.get("client-ref") != call.query.message:
         raise Problem(403, "the signature is not the gateway's")
-    return await _record(call, vonage.receipt(params))
+    return await _record(call, vonage.receipt(said))
 
 
 async def _body(call: Call[ReceiptQuery]) -> bytes:

@@ -1,20 +1,24 @@
 """Vonage's SMS API: `POST {url}/sms/json`, a form with the account's key and secret.
 
 It answers 200 with a status for each part; "0" is taken. One part that was taken is a text that was taken: sent again,
-it would arrive twice. https://developer.vonage.com/en/api/sms
+it would arrive twice. https://developer.vonage.com/en/api/sms Receipts are signed by a field (SMS API) or by a bearer
+token (Messages API, which an account can have its texts sent by).
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from backend.config import Sms as Settings
 from backend.notify import gsm
 from backend.notify.protocol import Message, NeverDeliverable, NotConfigured, NotifierError
+from backend.notify.sms import jwt
 from backend.notify.sms.gateway import Answer, Request, checked_url, not_now
 from backend.notify.sms.receipts import Receipt, receipt_url
 
@@ -77,10 +81,36 @@ def is_signed(secret: str, params: Mapping[str, str]) -> bool:
     return hmac.compare_digest(made.encode(), params.get("sig", "").lower().encode())
 
 
+def is_borne(secret: str, token: str, body: bytes, account: str | None, *, now: datetime) -> bool:
+    """`Authorization: Bearer`: a token lately made for our account, with the SHA-256 of just this body.
+
+    https://developer.vonage.com/en/getting-started/concepts/webhooks
+    """
+    said = jwt.claims(secret, token, now=now)
+    if said is None or said.get("api_key", account) != account:
+        return False
+    return hmac.compare_digest(hashlib.sha256(body).hexdigest(), str(said.get("payload_hash", "")).lower())
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """What a receipt says: a form of the SMS API's, or JSON of the Messages API's, in the names of the former."""
+    text = body.decode(errors="replace")
+    if not text.lstrip().startswith("{"):
+        return dict(parse_qsl(text, keep_blank_values=True))
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    error = said.get("error")
+    code = error.get("title", "") if isinstance(error, dict) else said.get("err-code", "")
+    plain = {name: str(value) for name, value in said.items() if isinstance(value, str | int)}
+    return plain | {"client-ref": str(said.get("client_ref", said.get("client-ref", ""))), "err-code": str(code)}
+
+
 def receipt(params: Mapping[str, str]) -> Receipt | None:
     """What became of a text."""
-    states = {"delivered": "delivered", "accepted": "sent", "buffered": "sent"}
-    states |= dict.fromkeys(("failed", "rejected", "expired"), "failed")
+    states = {"delivered": "delivered", "accepted": "sent", "buffered": "sent", "submitted": "sent"}
+    states |= dict.fromkeys(("failed", "rejected", "expired", "undeliverable"), "failed")
     status, code = params.get("status", ""), params.get("err-code", "")
     if status not in states:
         return None

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import zstandard
 from aiohttp import web
+from pydantic import SecretStr
 
 from agent import wire
 from agent.wire import Batch
@@ -21,7 +22,7 @@ from backend.api.meters import Meters
 from backend.api.routes import routes
 from backend.api.server import application, runner
 from backend.api.services import Services
-from backend.config import BackendSettings, Limits, Listen
+from backend.config import BackendSettings, Limits, Listen, Sms
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, enrolment, sites, tokens
 from backend.registry.database import Database
@@ -29,6 +30,8 @@ from backend.store.embedded import EmbeddedStore
 from tests.backend.readings import NOW
 
 LIMITS = Limits(batch_mb=1, enrolments_per_min=5, series_points=1_000, batches_at_once=8, body_s=0.5)
+
+SMS = Sms(account="key", token=SecretStr("s3cret"), signature_secret=SecretStr("a secret of at least 32 bits"))
 
 
 class RecordingJudge:
@@ -119,7 +122,7 @@ class Served:
 @pytest.fixture
 async def served(tmp_path: Path, database: Database) -> AsyncIterator[Served]:
     judge = RecordingJudge()
-    settings = BackendSettings(data_dir=tmp_path, limits=LIMITS, listen=Listen(proxies=("127.0.0.2/32",)))
+    settings = BackendSettings(data_dir=tmp_path, limits=LIMITS, listen=Listen(proxies=("127.0.0.2/32",)), sms=SMS)
     services = Services(
         settings=settings,
         database=database,
