@@ -111,7 +111,7 @@ def _checked(route: Route[Any], services: Services, visits: Visits, writes: Rate
 
 async def _refuse_when_ending(services: Services) -> None:
     async with services.database.read() as session:
-        if await ceasing.state(session) is not None:
+        if await ceasing.is_begun(session):
             raise Problem(410, "the service ends: nothing is taken any more, see /announcements", kind="ceased")
 
 

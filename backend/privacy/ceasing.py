@@ -38,6 +38,7 @@ _PERSONAL: Final[Sequence[Any]] = (
 )  # fmt: skip
 """Tables of what is left of people when all accounts are gone: of staff, visitors, who wrote letters."""
 _ONE: Final = 1
+_BEGUN: Final = select(Cessation.__table__.c.id)  # every batch asks it
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,11 @@ async def begin(session: AsyncSession, text: str, *, notice: timedelta, by: str,
 async def state(session: AsyncSession) -> Cessation | None:
     """None: the service goes on."""
     return await session.get(Cessation, _ONE)
+
+
+async def is_begun(session: AsyncSession) -> bool:
+    """Whether nothing is taken any more."""
+    return (await (await session.connection()).execute(_BEGUN)).first() is not None
 
 
 async def go_on(database: Database, store: Store, *, erased_file: Path, now: datetime) -> None:

@@ -35,6 +35,7 @@ from backend.registry import (  # noqa: F401 (their tables are the registry's)
     rights_tables,
     rule_tables,
     site_tables,
+    sqlite_thread,
     warning_tables,
 )
 from backend.registry.sealing import Keys, KeySource, give_keys
@@ -188,6 +189,7 @@ def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str, enfor
         max_overflow=0,
         pool_timeout=WAIT_S,
         hide_parameters=True,  # contacts and hashes stay out of errors
+        connect_args={"async_creator_fn": sqlite_thread.connect},
     )
 
     @event.listens_for(engine.sync_engine, "connect")

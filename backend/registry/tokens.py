@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -31,6 +31,28 @@ PREFIX: Final = "imt_"
 
 OVERLAP: Final = timedelta(minutes=10)
 """So long an agent's former token is good after a rotation: what it sends at that moment arrives."""
+
+
+_TOKEN, _ACCOUNT, _MEMBER = (each.__table__ for each in (Token, Account, Member))
+# Every request asks this: made once, and of tables, not of classes.
+_BEARER: Final = (
+    select(
+        _TOKEN.c.id,
+        _TOKEN.c.account_id,
+        _TOKEN.c.kind,
+        _TOKEN.c.site_id,
+        _TOKEN.c.member_id,
+        _MEMBER.c.role,
+        _ACCOUNT.c.region,
+    )
+    .join(_ACCOUNT, _ACCOUNT.c.id == _TOKEN.c.account_id)
+    .outerjoin(_MEMBER, _MEMBER.c.id == _TOKEN.c.member_id)
+    .where(
+        _TOKEN.c.token_hash == bindparam("hash"),
+        _TOKEN.c.revoked_at.is_(None),
+        or_(_TOKEN.c.expires_at.is_(None), _TOKEN.c.expires_at > bindparam("now")),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +104,17 @@ async def bearer(session: AsyncSession, presented: str, *, now: datetime) -> Bea
     """Whose valid token this is; None for an unknown, revoked or expired one."""
     if not presented.startswith(PREFIX):
         return None
-    query = (
-        select(Token, Account.region)
-        .join(Account, Account.id == Token.account_id)
-        .where(
-            Token.token_hash == secrets.hashed(presented),
-            Token.revoked_at.is_(None),
-            or_(Token.expires_at.is_(None), Token.expires_at > now),
-        )
-    )
-    found = (await session.execute(query)).one_or_none()
-    if found is None:
+    connection = await session.connection()
+    found = (await connection.execute(_BEARER, {"hash": secrets.hashed(presented), "now": now})).one_or_none()
+    if found is None or (found.member_id is not None and found.role not in roles_for(found.kind)):
         return None
-    token, region = found
-    if token.member_id is not None:
-        role = await session.scalar(select(Member.role).where(Member.id == token.member_id))
-        if role not in roles_for(token.kind):
-            return None
-    site = None if token.site_id is None else SiteId(token.site_id)
+    is_of_site = found.site_id is not None
     return Bearer(
-        token=token.id,
-        account=AccountId(token.account_id),
-        kind=token.kind,
-        site=site,
-        region=None if site is None else region,
+        token=found.id,
+        account=AccountId(found.account_id),
+        kind=found.kind,
+        site=SiteId(found.site_id) if is_of_site else None,
+        region=found.region if is_of_site else None,
     )
 
 
@@ -122,6 +131,7 @@ async def revoke(session: AsyncSession, account: AccountId, token: str, *, now: 
         raise Missing(f"there is no token {token} in this account")
     if found.revoked_at is None:
         found.revoked_at = now
+        await session.flush()
 
 
 async def revoke_agents(session: AsyncSession, account: AccountId, site: SiteId, *, now: datetime) -> None:

@@ -53,7 +53,7 @@ class Actions:
     async def pause_machine(self, account: AccountId, site: SiteId, machine: str, *, now: datetime) -> None:
         """From now on the machine raises nothing; what it raised is over. Pausing it again changes nothing."""
         async with self._database.begin() as session:
-            row = await _site(session, account, site)
+            await _site(session, account, site)
             if await session.get(PausedMachine, (site, machine)) is not None:
                 return
             session.add(PausedMachine(site_id=site, machine=machine, account_id=account, paused_at=now))
@@ -68,7 +68,7 @@ class Actions:
                 for of, rule in await active(session, account, site)
                 if of == machine
             ]
-            await self._publisher.publish(session, row, events, now=now)
+            await self._publisher.publish(session, account, site, events, now=now)
         log_events(account, site, events)
 
     async def resume_machine(self, account: AccountId, site: SiteId, machine: str) -> None:

@@ -27,12 +27,11 @@ from backend.notify.outbox import Outbox
 from backend.privacy import restricting
 from backend.registry import judged
 from backend.registry.database import Database
-from backend.registry.errors import Missing
-from backend.registry.rule_tables import JudgedBatch, RuleState, SiteWatch
-from backend.registry.site_tables import Site
+from backend.registry.rule_tables import RuleState, SiteWatch
 from backend.warnings import absence, epochs, upkeep
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
+from backend.warnings.hearing import heard, save_watch
 from backend.warnings.judgement import Judgement
 from backend.warnings.ledger import Ledger
 from backend.warnings.machines import forget_gone, save_known
@@ -90,33 +89,31 @@ class Engine:
         """
         async with self._turns[site]:
             async with self._database.begin() as session:
-                row = await locked(session, account, site)
-                if row is None:
-                    raise Missing("there is no such site in this account")
-                if await session.get(JudgedBatch, (account, str(batch.id))) is not None:
+                known = await heard(session, account, site, batch.id, now=now)
+                if known is None:
                     return False
-                session.add(JudgedBatch(account_id=account, batch_id=str(batch.id), judged_at=now))
-                row.last_batch_at = max(row.last_batch_at or now, now)
-                if row.paused_at is not None or await restricting.holds(session, account):
+                if not known.is_judged:
                     return True
-                watch = await watch_of(session, account, site)
+                watch, epoch = known.watch, known.epoch
                 ledger = self._ledgers.get(site)
                 if ledger is None or ledger.version != watch.version:
                     ledger = await ledger_of(session, watch, self._catalogue, self._settings, before=ledger)
                 events: list[Event] = []
-                epoch = await epochs.epoch_of(session, site)
                 if batch.epoch and epochs.begins(batch, epoch, watch.judged_to):
                     events += await epochs.begin(session, watch, epoch, batch.epoch, now=now)
                     ledger = await ledger_of(session, watch, self._catalogue, self._settings)
                     epoch = batch.epoch
                 unsent_since = batch.sent_at - timedelta(seconds=batch.backlog_s)
                 judgement = ledger.judge(epochs.readings_of(batch, epoch), unsent_since=unsent_since)
-                events += await self._heard(session, row, ledger.rulebook, batch, judgement, now) + judgement.events
-                await save_states(session, account, site, judgement.states, now=now)
+                values = absence.values_of(batch, judgement, now=now)
+                of_site = absence.judge_batch(ledger.rulebook, known.states, values, judgement.covers, now=now)
+                events += of_site.events + judgement.events
+                await save_states(session, account, site, of_site.states | judgement.states, now=now)
                 await save_episodes(session, account, site, judgement.episodes, now=now)
                 await save_known(session, account, site, {name: judgement.known[name] for name in judgement.to_save})
                 _remember(watch, judgement, batch, now)
-                await self._publisher.publish(session, row, events, now=now)
+                await save_watch(session, watch)
+                await self._publisher.publish(session, account, site, events, now=now)
                 version = watch.version
             ledger.adopt(judgement, version)
             self._ledgers[site] = ledger
@@ -145,22 +142,6 @@ class Engine:
                 await forget_gone(session, now=now)
             self._forgot_at = now
 
-    async def _heard(
-        self,
-        session: AsyncSession,
-        site: Site,
-        rulebook: Rulebook,
-        batch: Batch,
-        judgement: Judgement,
-        now: datetime,
-    ) -> list[Event]:
-        """A batch came: whatever the site's silence raised can clear, and its agent says how it is."""
-        known = await _site_states(session, site.id)
-        values = absence.values_of(batch, judgement, now=now)
-        result = absence.judge_batch(rulebook, known, values, judgement.covers, now=now)
-        await save_states(session, AccountId(site.account_id), SiteId(site.id), result.states, now=now)
-        return result.events
-
     async def _check_silence(self, account: AccountId, site: SiteId, listening_since: datetime, now: datetime) -> None:
         async with self._turns[site]:
             async with self._database.begin() as session:
@@ -177,7 +158,7 @@ class Engine:
                 known = await _site_states(session, site)
                 result = absence.judge_silence(rulebook, heard_at, known, now=now)
                 await save_states(session, account, site, result.states, now=now)
-                await self._publisher.publish(session, row, result.events, now=now)
+                await self._publisher.publish(session, account, site, result.events, now=now)
             self._say(account, site, result.events)
 
     async def _end(self, account: AccountId, site: SiteId, now: datetime) -> None:
@@ -188,7 +169,7 @@ class Engine:
                     return
                 events = await upkeep.end(session, row, self._catalogue, now=now)
                 (await watch_of(session, account, site)).version += 1  # who remembers the states has to forget them
-                await self._publisher.publish(session, row, events, now=now)
+                await self._publisher.publish(session, account, site, events, now=now)
             self._say(account, site, events)
 
     def _say(self, account: AccountId, site: SiteId, events: Sequence[Event]) -> None:

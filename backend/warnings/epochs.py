@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent.wire import Batch, Reading
@@ -25,14 +25,6 @@ from backend.warnings.step import Change
 
 EPOCH: Final = f"{PREFIX}epoch"
 """Where a site's epoch is stored, beside its states."""
-
-
-async def epoch_of(session: AsyncSession, site: SiteId) -> str | None:
-    """The epoch of the site's newest readings; None when no agent ever said one."""
-    row = await session.scalar(
-        select(RuleState.state).where(RuleState.site_id == site, RuleState.machine == "", RuleState.rule == EPOCH)
-    )
-    return str(row["epoch"]) if row else None
 
 
 def begins(batch: Batch, known: str | None, judged_to: datetime | None) -> bool:

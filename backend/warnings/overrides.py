@@ -112,6 +112,7 @@ class Rulebook:
         self._own = {each.machine for each in self._overrides if each.machine}
         self._cache: dict[tuple[str | None, str | None, str | None], tuple[Rule, ...]] = {}
         self._of_silent: dict[tuple[str | None, str | None, str | None], tuple[Rule, ...]] = {}
+        self._of_site: tuple[Rule, ...] | None = None
 
     def of_machine(self, machine: str, make: str | None, model: str | None) -> tuple[Rule, ...]:
         """The rules that are on for a machine."""
@@ -134,7 +135,9 @@ class Rulebook:
 
     def of_site(self) -> tuple[Rule, ...]:
         """The rules that are on for the site itself."""
-        return self._resolved("site", None, None, None)
+        if self._of_site is None:
+            self._of_site = self._resolved("site", None, None, None)
+        return self._of_site
 
     def explained(self, rule: Rule, machine: str | None, make: str | None, model: str | None) -> tuple[Rule, list[str]]:
         """A rule as it is there, on or off, and which sources (of `ORDER`) made its numbers."""

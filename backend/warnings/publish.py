@@ -32,12 +32,13 @@ class Publisher:
     catalogue: Catalogue
     outbox: Outbox
 
-    async def publish(self, session: AsyncSession, site: Site, events: Sequence[Event], *, now: datetime) -> None:
+    async def publish(
+        self, session: AsyncSession, account: AccountId, site: SiteId, events: Sequence[Event], *, now: datetime
+    ) -> None:
         """All of it inside the caller's transaction, which holds the site's row."""
         if not events:
             return
-        account, site_id = AccountId(site.account_id), SiteId(site.id)
-        over = await save_events(session, account, site_id, events, now=now)
+        over = await save_events(session, account, site, events, now=now)
         severities = {
             event.severity
             for event in events
@@ -45,7 +46,7 @@ class Publisher:
         }
         if any(self._lets_go(event) for event in events):
             severities.update(Severity)  # what it held back may be told now
-        await self.outbox.announce(session, account, site_id, severities=severities, over=over, now=now)
+        await self.outbox.announce(session, account, site, severities=severities, over=over, now=now)
 
     async def tell_anew(self, session: AsyncSession, site: Site, *, now: datetime) -> None:
         """Something that kept messages back has ended: whoever has something to be told is told."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, insert, or_, select, tuple_
+from sqlalchemy import bindparam, delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -31,6 +31,14 @@ from backend.warnings.step import Change, State, from_json
 
 _AT_ONCE: Final = 200
 """Keys in one statement; SQLite takes 32,766 parameters and plans long lists slowly."""
+
+_STATE: Final[Any] = RuleState.__table__
+_GONE: Final = delete(_STATE).where(
+    _STATE.c.account_id == bindparam("of_account"),
+    _STATE.c.site_id == bindparam("of_site"),
+    _STATE.c.machine == bindparam("of_machine"),
+    _STATE.c.rule == bindparam("of_rule"),
+)
 
 
 async def locked(session: AsyncSession, account: AccountId, site: SiteId) -> Site | None:
@@ -141,15 +149,13 @@ async def save_states(
     now: datetime,
 ) -> None:
     """Write changed states, by machine and rule; None removes one."""
-    gone = [key for key, state in states.items() if state is None]
-    for start in range(0, len(gone), _AT_ONCE):
-        await session.execute(
-            delete(RuleState).where(
-                RuleState.account_id == account,
-                RuleState.site_id == site,
-                tuple_(RuleState.machine, RuleState.rule).in_(gone[start : start + _AT_ONCE]),
-            )
-        )
+    gone = [
+        {"of_account": account, "of_site": site, "of_machine": machine, "of_rule": rule}
+        for (machine, rule), state in states.items()
+        if state is None
+    ]
+    if gone:
+        await (await session.connection()).execute(_GONE, gone)
     rows = [
         {
             "account_id": account,

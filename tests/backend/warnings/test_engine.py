@@ -286,7 +286,7 @@ async def test_only_what_changed_is_written(north: Farm) -> None:
             written.append(" ".join(statement.split()[:3]))
 
     await north.judge(engine, rounds(hashing, range(1, 200), [1]))
-    assert sorted(written) == ["INSERT INTO judged_batches", "UPDATE site_watches SET", "UPDATE sites SET"]
+    assert sorted(written) == ["INSERT INTO judged_batches", "INSERT INTO site_watches", "UPDATE sites SET"]
 
 
 async def test_a_reading_of_the_same_round_that_comes_after_a_restart_is_judged(north: Farm) -> None:
