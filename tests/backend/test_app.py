@@ -27,6 +27,7 @@ from backend.config import BackendSettings, Listen, Misconfigured, Registry, Sms
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, sites, tokens
 from backend.registry.database import Database
+from tests import registry_file
 from tests.backend.readings import batch, full_reading, machine, reading
 
 NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -46,9 +47,8 @@ class Farm:
 
 async def founded(data_dir: Path) -> Farm:
     """An account with a site, in a registry that the service has not seen yet."""
-    BackendSettings(data_dir=data_dir).make_data_dir()
+    registry_file.put(data_dir)
     database = Database(f"sqlite:///{data_dir / 'registry.db'}")
-    await database.migrate()
     async with database.begin() as session:
         account = AccountId((await accounts.add(session, "Demo", region="eu", now=NOW)).id)
         site = SiteId((await sites.add(session, account, "North", now=NOW)).id)

@@ -10,12 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.__main__ import COMMANDS, main
+from tests import registry_file
 
 
 class Shell:
     """Runs commands with the settings of one folder."""
 
     def __init__(self, folder: Path) -> None:
+        registry_file.put(folder / "data")
         self.config = folder / "backend.toml"
         self.config.write_text('data_dir = "data"\npublic_url = "https://miners.example.com"\n')
 

@@ -27,6 +27,7 @@ from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
 from backend.registry.login_tables import Login
 from backend.registry.sealing import keys_in
+from tests import registry_file
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
 from tests.world.program import call
 
@@ -116,7 +117,7 @@ email = "contact@itsminer.example"
         )
         (self.folder / "sms.token").write_text("not-a-secret")
         settings = self.settings
-        settings.make_data_dir()
+        registry_file.put(settings.data_dir)
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(serve(settings, stop=self._stop, clock=self.now))
         self.database = Database(settings.registry_url, keys=settings.seal_keys)

@@ -23,6 +23,7 @@ from backend.app import serve
 from backend.config import Accounts, BackendSettings, Listen, Seal, Sms, Smtp
 from backend.config import Contact as Operator
 from backend.registry.database import Database
+from tests import registry_file
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
 
 ADULT = "1990-01-31"
@@ -209,6 +210,7 @@ async def service(folder: Path, **changes: Any) -> AsyncIterator[Service]:
     """A service of its own in a folder; `changes` to its settings. The keys of its contacts are elsewhere."""
     async with mailbox() as mails, phone() as texts, aiohttp.ClientSession() as http:
         settings = _settings(folder, mails, texts).model_copy(update=changes)
+        registry_file.put(settings.data_dir)
         made = Service(settings, f"http://127.0.0.1:{settings.listen.port}", mails, texts, http)
         async with running(made):
             yield made

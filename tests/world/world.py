@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from tests import registry_file
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
 from tests.world.leaks import leaks
 from tests.world.program import Program, call, call_json
@@ -95,6 +96,7 @@ class World:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 self._port = probe.getsockname()[1]  # known before the start: messages carry links to it
             (self.folder / "sms.token").write_text("not-a-secret")
+            registry_file.put(self.folder / "backend")
             self._write_backend_config()
         self.backend = Program(
             "backend", "serve", "--config", str(self.backend_config), log=self.folder / "backend.log"

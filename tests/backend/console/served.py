@@ -24,6 +24,7 @@ from backend.registry import accounts, sites, tokens
 from backend.registry.database import Database
 from backend.registry.warning_tables import Warning
 from backend.store.embedded import EmbeddedStore
+from tests import registry_file
 from tests.backend.console.farms import NOW
 
 
@@ -92,6 +93,7 @@ class Served:
 async def serving(folder: Path) -> AsyncIterator[Served]:
     """Start it on a free port; stopped at the end."""
     settings = BackendSettings(data_dir=folder, contact=Contact(email="ops@example.com", name="Ops"))
+    registry_file.put(settings.data_dir)
     database = Database(settings.registry_url)
     store = EmbeddedStore(folder / "series", clock=lambda: served.now)
     served = Served("", database, store)
@@ -100,7 +102,6 @@ async def serving(folder: Path) -> AsyncIterator[Served]:
     )
     server = runner(application(services, [*routes(settings.limits), *pages.ROUTES]), shutdown_s=0.1)
     try:
-        await database.migrate()
         await server.setup()
         listener = web.TCPSite(server, "127.0.0.1", 0)
         await listener.start()

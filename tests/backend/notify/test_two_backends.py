@@ -25,8 +25,7 @@ CONTACTS = 12
 @pytest.fixture(params=databases.KINDS)
 async def both(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Farm, Database]]:
     """A farm with some members, and the same registry as another backend opens it."""
-    first = databases.new(request.param, tmp_path)
-    await first.migrate()
+    first = databases.migrated(request.param, tmp_path)
     north = await farm(tmp_path, first)
     async with first.begin() as session:
         for number in range(1, CONTACTS):

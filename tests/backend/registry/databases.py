@@ -5,14 +5,18 @@ from __future__ import annotations
 import atexit
 import tempfile
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
+from alembic import command
+from sqlalchemy import create_engine
 
-from backend.registry.database import Database
+from backend.registry.database import Database, alembic_config
 from backend.registry.sealing import Keys, KeySource
+from tests import registry_file
 from tests.fakes import postgres
 
 KINDS = ("sqlite", "postgresql")
@@ -27,14 +31,34 @@ def new(kind: str, folder: Path) -> Database:
     return Database(url(kind, folder), keys=KeySource(lambda: KEYS))
 
 
+def migrated(kind: str, folder: Path) -> Database:
+    """As `new`, with all tables: they are copied."""
+    if kind == "sqlite":
+        registry_file.put(folder)
+        return new(kind, folder)
+    return Database(_create(_migrated()), keys=KeySource(lambda: KEYS))
+
+
 def url(kind: str, folder: Path) -> str:
     """Of an empty database of this kind; skips where there is no such server."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder / 'registry.db'}"
+    return f"sqlite:///{folder / 'registry.db'}" if kind == "sqlite" else _create()
+
+
+def _create(template: str = "template1") -> str:
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server(), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return server().rpartition("/")[0] + f"/{name}"
+
+
+@cache
+def _migrated() -> str:
+    made = _create()
+    engine = create_engine(made.replace("postgresql", "postgresql+psycopg", 1))
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "head")
+    engine.dispose()
+    return made.rpartition("/")[2]
 
 
 def server() -> str:

@@ -27,8 +27,7 @@ from tests.backend.registry import databases
 @pytest.fixture(params=databases.KINDS)
 async def registry(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """Each kind, with all tables and nothing in them."""
-    made = databases.new(request.param, tmp_path)
-    await made.migrate()
+    made = databases.migrated(request.param, tmp_path)
     yield made
     await made.close()
 

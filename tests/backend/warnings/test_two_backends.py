@@ -20,8 +20,7 @@ from tests.backend.registry import databases
 @pytest.fixture(params=databases.KINDS)
 async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Farm]:
     """A farm on each kind of registry."""
-    made = databases.new(request.param, tmp_path)
-    await made.migrate()
+    made = databases.migrated(request.param, tmp_path)
     yield await farm(tmp_path, made)
     await made.close()
 
