@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -115,6 +113,9 @@ def show_all(rows: Sequence[Row], columns: Sequence[str], *, as_json: bool, none
     elif not rows:
         click.echo(none)
     else:
+        from rich.console import Console  # not of every command: it brings many modules in
+        from rich.table import Table
+
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*("" if row[name] is None else _plain(row[name]) for name in columns))
