@@ -106,7 +106,7 @@ class StoreSettings(_Settings):
     """The time series."""
 
     engine: Literal["embedded", "influx"] = "embedded"
-    open_accounts: Annotated[int, Field(ge=1, le=10_000)] = 64  # DuckDB files kept open at once
+    open_accounts: Annotated[int, Field(ge=1, le=10_000)] = 32  # DuckDB files kept open at once
     memory_mb: Annotated[int, Field(ge=64)] = 512  # that DuckDB may use, over all accounts
     master_key: SecretStr | None = None  # wraps each account's own key: 32 bytes in base64
     master_key_file: Path | None = None

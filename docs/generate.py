@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from agent import wire
 from agent.__main__ import main as agent_command
 from backend.__main__ import main as backend_command
-from backend.store.metrics import METRICS
+from backend.store.metrics import BOARD_METRICS, METRICS, Quantity
 from backend.store.told import TOTAL_OF
 
 HERE = Path(__file__).parent
@@ -55,10 +55,16 @@ def metrics() -> str:
     )
     for metric in METRICS.values():
         told = "yes" if metric.name in TOTAL_OF else ""
-        ends = f"{metric.low:g} | {metric.high:g}"
-        text += f"| `{metric.name}` | {metric.unit} | {metric.type} | {ends} | {metric.decimals} | {told} | "
-        text += f"{metric.meaning} |\n"
-    return text
+        text += f"| {_numbers(metric)} | {told} | {metric.meaning} |\n"
+    text += (
+        "\n## Of a hash board\nIn readings and exports; not asked for as series.\n\n"
+        "| number | unit | type | from | to | decimals | what it is |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+    )
+    return text + "".join(f"| {_numbers(one)} | {one.meaning} |\n" for one in BOARD_METRICS.values())
+
+
+def _numbers(one: Quantity) -> str:
+    return f"`{one.name}` | {one.unit} | {one.type} | {one.low:g} | {one.high:g} | {one.decimals}"
 
 
 def commands() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -14,7 +14,7 @@ from backend.api.problems import Problem
 from backend.api.route import Call, Query
 from backend.ids import SiteId
 from backend.registry import sites
-from backend.store.metrics import METRICS, Type
+from backend.store.metrics import BOARD_METRICS, METRICS, Quantity, Type
 from backend.store.protocol import Aggregate, Series, SeriesQuery, TooManyPoints
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ class Rows(RootModel[list[Row]]):
 
 
 class MetricReply(BaseModel):
-    """One metric of the catalogue."""
+    """One number of the catalogue. Stored is a whole number: the value times 10 to the power of `decimals`."""
 
     name: str
     unit: str
@@ -87,12 +87,14 @@ class MetricReply(BaseModel):
     type: Type
     low: float
     high: float
+    decimals: int
 
 
 class MetricsReply(BaseModel):
-    """The catalogue."""
+    """The catalogue: what a machine has, which can be asked for as a series, and what each of its boards has."""
 
     metrics: list[MetricReply]
+    boards: list[MetricReply]
 
 
 async def answered(call: Call[Parameters]) -> SeriesReply | Rows:
@@ -114,20 +116,13 @@ async def answered(call: Call[Parameters]) -> SeriesReply | Rows:
 
 
 async def catalogue(_call: Call[Query]) -> MetricsReply:
-    """The metrics that there are."""
-    return MetricsReply(
-        metrics=[
-            MetricReply(
-                name=metric.name,
-                unit=metric.unit,
-                meaning=metric.meaning,
-                type=metric.type,
-                low=metric.low,
-                high=metric.high,
-            )
-            for metric in METRICS.values()
-        ]
-    )
+    """The numbers that there are."""
+    return MetricsReply(metrics=_described(METRICS.values()), boards=_described(BOARD_METRICS.values()))
+
+
+def _described(quantities: Iterable[Quantity]) -> list[MetricReply]:
+    names = MetricReply.model_fields
+    return [MetricReply.model_validate({name: getattr(one, name) for name in names}) for one in quantities]
 
 
 async def _question(call: Call[Parameters]) -> SeriesQuery:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from agent.wire import Aggregate, Batch, Pool, Reading
 from backend.store import told
-from backend.store.metrics import BOARD_DECIMALS, METRICS, Metric
+from backend.store.metrics import BOARD_DECIMALS, BOARD_METRICS, METRICS, Quantity
 
 Kind = Literal["readings", "boards", "told", "rollup_1h"]
 """The tables of an account that are sealed day by day."""
@@ -33,7 +33,7 @@ _OF_BOARD: Final = attrgetter(*BOARD_DECIMALS)
 _POOLS: Final = TypeAdapter(tuple[Pool, ...])
 
 
-def _sql_type(metric: Metric) -> str:
+def _sql_type(metric: Quantity) -> str:
     if metric.type == "flag":
         return "BOOLEAN"
     return "INTEGER" if metric.high * 10**metric.decimals < 2**31 else "BIGINT"
@@ -44,7 +44,7 @@ _MEANS_ONLY: Final = frozenset({"expected_ths", "efficiency_j_per_th"})
 """Of both it is asked too rarely to be worth the space (docs/adr/0014): the rest is read from readings."""
 
 
-def _parts(metric: Metric) -> tuple[str, ...]:
+def _parts(metric: Quantity) -> tuple[str, ...]:
     if metric.name in _NOT_ROLLED:
         return ()
     if metric.type == "flag" or metric.name in _MEANS_ONLY:
@@ -67,7 +67,7 @@ TABLES: Final = (
     f"""CREATE TABLE IF NOT EXISTS boards (
         written BIGINT NOT NULL, time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, machine VARCHAR NOT NULL,
         index UTINYINT NOT NULL,
-        {", ".join(f"{name} {'BIGINT' if name.startswith('chips') else 'INTEGER'}" for name in BOARD_DECIMALS)}
+        {", ".join(f"{name} {_sql_type(metric)}" for name, metric in BOARD_METRICS.items())}
     )""",
     f"""CREATE TABLE IF NOT EXISTS told (
         written BIGINT NOT NULL, time TIMESTAMP NOT NULL, site VARCHAR NOT NULL, make VARCHAR, model VARCHAR,

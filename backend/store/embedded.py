@@ -68,7 +68,7 @@ class EmbeddedStore:
         *,
         master: bytes | None = None,
         clock: Callable[[], datetime] = _utc_now,
-        open_accounts: int = 64,
+        open_accounts: int = 32,
         memory_mb: int = 512,
     ) -> None:
         self._folder = folder

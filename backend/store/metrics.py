@@ -1,7 +1,8 @@
-"""The catalogue of metrics: what can be asked for as a series, in one place.
+"""The catalogue of numbers: those of a machine, which can be asked for as a series, and those of its boards.
 
-`of` is the definition: what a metric is for one reading. Every engine stores what it needs to give the same
-number, and the contract suite compares each engine with `of`, metric by metric.
+In one place: tables, line protocol, API, documentation and the check of the dashboards follow from it. `Metric.of` is
+the definition: what a metric is for one reading. Every engine stores what it needs to give the same number, and the
+contract suite compares each engine with `of`, metric by metric.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ Type = Literal["float", "integer", "flag"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One number a machine has at a time, or does not have."""
+class Quantity:
+    """One number, as it may be and as it is kept."""
 
     name: str
     unit: str  # "" for a number without one
@@ -27,6 +28,12 @@ class Metric:
     low: float
     high: float
     decimals: int  # that engines keep; they store whole numbers, scaled by 10 to the power of this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric(Quantity):
+    """One number a machine has at a time, or does not have."""
+
     of: Callable[[Reading], Number | None]
 
 
@@ -129,14 +136,24 @@ _CATALOGUE: Final = (
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _CATALOGUE}
 """By name, in the order that people read them."""
 
-BOARD_DECIMALS: Final[Mapping[str, int]] = {
-    "hashrate_ths": 3,
-    "expected_ths": 3,
-    "board_temp_c": 2,
-    "chip_temp_c": 2,
-    "chips_working": 0,
-    "chips_expected": 0,
-    "frequency_mhz": 2,
-    "voltage_v": 3,
-}
-"""What a hash board has, and the decimals that engines keep of it."""
+
+def _of_board(name: str, unit: str, high: float, meaning: str, *, decimals: int = 0, low: float = 0) -> Quantity:
+    kind: Type = "float" if decimals else "integer"
+    return Quantity(name=name, unit=unit, meaning=meaning, type=kind, low=low, high=high, decimals=decimals)
+
+
+_OF_BOARDS: Final = (
+    _of_board("hashrate_ths", "TH/s", 1e6, "what the board makes", decimals=3),
+    _of_board("expected_ths", "TH/s", 1e6, "what it should make, nominally", decimals=3),
+    _of_board("board_temp_c", "°C", 250, "its hottest sensor", decimals=2, low=-60),
+    _of_board("chip_temp_c", "°C", 250, "its hottest chip", decimals=2, low=-60),
+    _of_board("chips_working", "", _MOST, "chips that answer"),
+    _of_board("chips_expected", "", _MOST, "chips it was made with"),
+    _of_board("frequency_mhz", "MHz", 1e4, "the mean of its chips", decimals=2),
+    _of_board("voltage_v", "V", 1e3, "what it is supplied with", decimals=3),
+)
+
+BOARD_METRICS: Final[Mapping[str, Quantity]] = {quantity.name: quantity for quantity in _OF_BOARDS}
+"""What a hash board has, besides its index."""
+BOARD_DECIMALS: Final[Mapping[str, int]] = {name: quantity.decimals for name, quantity in BOARD_METRICS.items()}
+"""The decimals that engines keep of it."""

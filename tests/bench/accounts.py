@@ -1,7 +1,7 @@
 """`make bench BENCH=accounts`: what 500 accounts cost that are written one after the other: files, threads, memory.
 
-`ITSMINER_BENCH_ACCOUNTS` says how many. At most 64 accounts' files are open (`store.open_accounts`), so each write
-opens its file anew: the worst that can come.
+`ITSMINER_BENCH_ACCOUNTS` and `ITSMINER_BENCH_ROUNDS` say how many and how often. At most 32 accounts' files are open
+(`store.open_accounts`), so each write opens its file anew: the worst that can come.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.backend.readings import batch
 from tests.bench.polls import polls
 
 ACCOUNTS: Final = int(os.environ.get("ITSMINER_BENCH_ACCOUNTS", "500"))
-ROUNDS: Final = 3
+ROUNDS: Final = int(os.environ.get("ITSMINER_BENCH_ROUNDS", "10"))
 MACHINES: Final = 20
 AT_ONCE: Final = 8
 NOW: Final = datetime(2026, 1, 31, tzinfo=UTC)
@@ -32,6 +32,7 @@ def main() -> dict[str, float]:
     """Print the figures; the most that was seen of each."""
     with tempfile.TemporaryDirectory(prefix="bench-accounts-") as folder:
         figures = asyncio.run(_measure(Path(folder)))
+        figures["disk_mb"] = sum(path.stat().st_blocks for path in Path(folder).rglob("*")) * 512 / 1e6
     for name, value in figures.items():
         print(f"{name:24} {value:>10,.1f}")
     return figures
@@ -41,7 +42,7 @@ async def _measure(folder: Path) -> dict[str, float]:
     process = psutil.Process()
     before_mb = process.memory_info().rss / 1e6
     most = {"open_files": 0.0, "threads": 0.0, "rss_mb": 0.0}
-    after_first_mb = 0.0
+    after_mb: dict[str, float] = {}
     store = EmbeddedStore(folder, clock=lambda: NOW)
     began_s = time.perf_counter()
     try:
@@ -62,13 +63,13 @@ async def _measure(folder: Path) -> dict[str, float]:
             async with asyncio.TaskGroup() as writing:
                 for _ in range(AT_ONCE):
                     writing.create_task(write())
-            after_first_mb = after_first_mb or most["rss_mb"]
+            after_mb[f"rss_mb_round_{number + 1}"] = process.memory_info().rss / 1e6
         took_s = time.perf_counter() - began_s
     finally:
         await store.close()
     return {
         **most,
         "rss_mb_before": before_mb,
-        "rss_mb_first_round": after_first_mb,
+        **after_mb,
         "ms_per_write": took_s * 1_000 / (ACCOUNTS * ROUNDS),
     }

@@ -14,35 +14,16 @@ from typing import Any, Final
 import pytest
 
 from agent.wire import Board, State
-from backend.store.metrics import METRICS
 from backend.warnings.catalogue import Catalogue
 from tests.backend.console.farms import NOW, latest, machine
 from tests.backend.console.served import Served, Tenant, serving
+from tests.dashboards.checked import faults, parameters
 from tests.dashboards.infinity import DATA_SOURCE, asked, panels, queries
 
 FOLDER: Final = Path(__file__).parents[2] / "dashboards"
 SITE: Final[dict[str, Any]] = json.loads((FOLDER / "site.json").read_text(encoding="utf-8"))
 QUERIES: Final = list(queries(SITE))
 GIVEN_BY_GRAFANA: Final = {"__from", "__to", "__interval_ms", "__value", "__url_time_range"}
-
-UNITS: Final = {
-    "hashrate_ths": "THs",
-    "expected_ths": "THs",
-    "power_w": "watt",
-    "efficiency_j_per_th": "suffix: J/TH",
-    "chip_temp_c": "celsius",
-    "board_temp_c": "celsius",
-    "inlet_temp_c": "celsius",
-    "outlet_temp_c": "celsius",
-    "fan_min_rpm": "rotrpm",
-    "fan_max_rpm": "rotrpm",
-    "is_reachable": "percentunit",
-}
-"""Metric → Grafana's unit for it. A flag's sum over machines is a plain count."""
-
-
-def parameters(query: Any) -> dict[str, str]:
-    return {p["key"]: p["value"] for p in query["url_options"]["params"]}
 
 
 @pytest.fixture
@@ -148,20 +129,24 @@ def test_nothing_in_the_file_leads_to_another_host() -> None:
     assert {panel["type"] for panel in panels(SITE)} <= {"stat", "timeseries", "table"}  # Grafana's own
 
 
-def test_every_metric_is_in_the_catalogue_with_its_unit() -> None:
-    found = set()
-    for panel in panels(SITE):
-        for target in panel["targets"]:
-            if target.get("url") == "/v1/series":
-                asked_for = parameters(target)
-                assert asked_for["metric"] in METRICS
-                found.add(asked_for["metric"])
-                unit = panel["fieldConfig"]["defaults"]["unit"]
-                if METRICS[asked_for["metric"]].type == "flag":
-                    assert unit == ("short" if asked_for.get("across") == "sum" else "percentunit")
-                else:
-                    assert unit == UNITS[asked_for["metric"]]
-    assert set(UNITS) <= found
+def test_it_asks_for_what_there_is_and_shows_it_in_its_unit() -> None:
+    assert faults(SITE) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "fault"),
+    [
+        ('"chip_temp_c"', '"chip_temp_f"', "no metric chip_temp_f"),
+        ('"/v1/series"', '"/v1/curves"', "no route /v1/curves"),
+        ('"across"', '"along"', "/v1/series takes no along"),
+        ('"watt"', '"kwatt"', "power_w in kwatt, and it is watt"),
+        ('"reading.power_w"', '"reading.power_kw"', "no number power_kw in a reading"),
+    ],
+)
+def test_a_panel_that_names_what_there_is_not_is_found_out(written: str, instead: str, fault: str) -> None:
+    text = json.dumps(SITE)
+    assert written in text
+    assert any(found.endswith(fault) for found in faults(json.loads(text.replace(written, instead))))
 
 
 def test_temperature_lines_are_where_the_rules_warn() -> None:

@@ -185,8 +185,10 @@ def test_without_a_step_a_round_one_gives_at_most_500_points(span: timedelta, st
 
 
 async def test_the_catalogue_of_metrics_can_be_read(served: Served) -> None:
-    found = (await served.get("/v1/metrics", served.ours.read)).json["metrics"]
+    catalogue = (await served.get("/v1/metrics", served.ours.read)).json
+    found, boards = catalogue["metrics"], catalogue["boards"]
     assert [one["name"] for one in found] == list(METRICS)
+    assert {one["name"]: one["unit"] for one in boards}["frequency_mhz"] == "MHz"
     assert found[0] == {
         "name": "hashrate_ths",
         "unit": "TH/s",
@@ -194,6 +196,7 @@ async def test_the_catalogue_of_metrics_can_be_read(served: Served) -> None:
         "type": "float",
         "low": 0.0,
         "high": 1e6,
+        "decimals": 3,
     }
 
 

@@ -12,7 +12,7 @@ MASTER = bytes(range(32))
 
 
 def opened(
-    folder: Path, *, now: datetime = NOW, open_accounts: int = 64, master: bytes | None = MASTER
+    folder: Path, *, now: datetime = NOW, open_accounts: int = 32, master: bytes | None = MASTER
 ) -> EmbeddedStore:
     """A store in a folder, with a master key that is not in it."""
     return EmbeddedStore(folder, master=master, clock=lambda: now, open_accounts=open_accounts)

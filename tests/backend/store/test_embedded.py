@@ -43,6 +43,18 @@ async def test_no_more_files_are_open_than_allowed_and_the_least_used_is_closed(
     assert open_accounts(tmp_path) == set()
 
 
+async def test_an_open_account_takes_little_memory_and_a_closed_one_little_disk(tmp_path: Path) -> None:
+    store, accounts = opened(tmp_path), [AccountId(f"acc_{number}") for number in range(6)]
+    for minute in range(2):
+        for account in accounts:
+            await store.write(account, batch([full_reading(number, at(minute)) for number in range(20)]), now=NOW)
+    with store.file(A) as file, file.reading() as cursor:
+        [(held,)] = cursor.execute("SELECT sum(memory_usage_bytes)::BIGINT FROM duckdb_memory()").fetchall()
+    assert held / len(accounts) < 3_000_000
+    await store.close()
+    assert (tmp_path / accounts[0] / "hot.duckdb").stat().st_size < 1_000_000
+
+
 async def test_many_accounts_at_once_share_few_files(tmp_path: Path) -> None:
     store = opened(tmp_path, open_accounts=2)
     accounts = [AccountId(f"acc_{number}") for number in range(8)]
