@@ -26,6 +26,10 @@ test: setup ## run the tests
 cover: setup ## run the tests and say what of agent/ and backend/ they reach
 	@$(PY) -m pytest -q --cov --cov-report=term $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup ## run the property tests on thousands of new examples each
+	@$(PY) -m pytest -q -m hypothesis --hypothesis-profile fuzz --timeout 0 $(ARGS)
+
 .PHONY: check
 check: setup ## lint, types, seams (no tests)
 	@.venv/bin/ruff check .

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from agent.simulator.capture import capture_machine
 from agent.simulator.families.kinds import family_machine
@@ -21,11 +21,15 @@ from agent.simulator.farm import Farm
 from agent.simulator.machine import wall_clock
 from tests import loopback
 
+SLOW = [HealthCheck.too_slow]
+
 # Programs are started by the hundred: what they are made of is compiled once, whatever the environment says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-settings.register_profile("itsminer", deadline=None)  # a busy machine is no failure
+# Each run tries the same examples, and a busy machine is no failure; `make fuzz` looks for new ones.
+settings.register_profile("itsminer", deadline=None, derandomize=True, max_examples=40, suppress_health_check=SLOW)
+settings.register_profile("fuzz", deadline=None, max_examples=2_000, print_blob=True, suppress_health_check=SLOW)
 settings.load_profile("itsminer")
 
 Simulated = Callable[..., Awaitable[Farm]]

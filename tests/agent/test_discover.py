@@ -9,7 +9,7 @@ import time
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.discover import Pace, discover, expand
@@ -81,13 +81,11 @@ def test_the_most_is_meant_for_all_ranges_together() -> None:
 ADDRESS = st.integers(0, 2**32 - 1).map(lambda number: str(ipaddress.IPv4Address(number)))
 
 
-@settings(deadline=None)
 @given(st.lists(ADDRESS, max_size=6), st.lists(ADDRESS, max_size=3))
 def test_single_addresses_come_out_as_they_went_in_but_for_those_excluded(inside: list[str], out: list[str]) -> None:
     assert expand(inside, out) == [one for one in dict.fromkeys(inside) if one not in out]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 300))
 def test_first_and_last_and_all_between(first: int, more: int) -> None:
     last = min(first + more, 2**32 - 1)
@@ -96,7 +94,6 @@ def test_first_and_last_and_all_between(first: int, more: int) -> None:
     assert [int(ipaddress.IPv4Address(one)) for one in expand([f"{begin}-{end}"])] == list(range(first, last + 1))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(20, 32))
 def test_a_network_is_its_hosts(number: int, prefix: int) -> None:
     network = ipaddress.IPv4Network((number, prefix), strict=False)
@@ -104,7 +101,6 @@ def test_a_network_is_its_hosts(number: int, prefix: int) -> None:
     assert expand([str(network)]) == [str(host) for host in network.hosts()]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_is_a_range_or_a_complaint(text: str) -> None:
     with contextlib.suppress(Misconfigured):

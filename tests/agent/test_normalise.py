@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import normalise
@@ -14,7 +14,6 @@ from agent.pseudonym import _FAULT_CODE
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=2)
 
 
-@settings(deadline=None)
 @given(ANYTHING)
 def test_nothing_that_a_machine_says_becomes_a_wrong_number(value: object) -> None:
     for function in (normalise.number, normalise.positive, normalise.count, normalise.volts):
@@ -116,7 +115,6 @@ def test_a_maker_has_one_name(said: str, make: str) -> None:
     assert normalise.make_name(said) == make
 
 
-@settings(deadline=None)
 @given(st.none() | st.text(), st.none() | st.integers() | st.text())
 def test_a_fault_code_always_fits_the_contract(make: str | None, code: object) -> None:
     assert _FAULT_CODE.fullmatch(normalise.fault_code(make, code))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.drivers.answers import last_share_age_s, understand
@@ -190,7 +190,6 @@ ANSWERS = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(ANSWERS, st.sampled_from(["Antminer", "Avalon", "Whatsminer", None]))
 def test_no_answer_makes_understanding_fail(answers: dict[str, Answer], make: str | None) -> None:
     again = json.loads(json.dumps(answers))

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent import normalise
@@ -41,7 +41,7 @@ SCALARS = (
 JSON = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
+    max_leaves=6,
 )
 NAMES = st.sampled_from(
     """HS RT,GHS 5s,MHS av,Last Share Time,MM ID0,Factory GHS,Chip Temp Max,Error Code 0,Error Code Count,
@@ -50,15 +50,14 @@ NAMES = st.sampled_from(
         "\n    ", ""
     ).split(",")
 )
-ROW = st.dictionaries(NAMES, JSON, max_size=14)
+ROW = st.dictionaries(NAMES, JSON, max_size=8)
 LISTS = st.sampled_from(["SUMMARY", "POOLS", "STATS", "DEVS", "STATUS", "Msg"])
-ANSWER = st.dictionaries(LISTS, st.lists(ROW | JSON, max_size=4) | ROW | JSON, max_size=5)
+ANSWER = st.dictionaries(LISTS, st.lists(ROW | JSON, max_size=2) | ROW | JSON, max_size=2)
 ANSWERS = st.dictionaries(
-    st.sampled_from(["summary", "pools", "stats", "devs", "status", "get_error_code"]), ANSWER, max_size=6
+    st.sampled_from(["summary", "pools", "stats", "devs", "status", "get_error_code"]), ANSWER, max_size=3
 )
 MAKES = st.sampled_from([None, "Antminer", "Avalon", "Whatsminer", "Bitaxe"])
 VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=5), SCALARS, max_size=2)
-quick = settings(deadline=2_000, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 def is_fit_to_leave(live: Live, facts: Facts = FACTS) -> Reading:
@@ -67,7 +66,6 @@ def is_fit_to_leave(live: Live, facts: Facts = FACTS) -> Reading:
     return Reading.model_validate_json(encode(reading))
 
 
-@quick
 @given(ANSWERS, MAKES)
 def test_any_answers_are_understood_to_a_reading_that_may_leave(answers: dict[str, Any], make: str | None) -> None:
     live = complete(Live(hashrate_ths=1.0), understand(answers, make))
@@ -75,7 +73,6 @@ def test_any_answers_are_understood_to_a_reading_that_may_leave(answers: dict[st
     is_fit_to_leave(live)
 
 
-@quick
 @given(st.binary(max_size=400) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_an_object_or_refused(data: bytes) -> None:
     try:
@@ -93,7 +90,7 @@ def test_deep_json_is_refused_and_takes_no_time(brackets: str) -> None:
     assert time.perf_counter() - began_s < 5
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(st.binary(min_size=1, max_size=2_000))
 async def test_any_bytes_on_the_ports_end_in_an_answer_or_an_expected_error(data: bytes) -> None:
     (address,) = loopback.take(1)
@@ -103,7 +100,6 @@ async def test_any_bytes_on_the_ports_end_in_an_answer_or_an_expected_error(data
                 await asking
 
 
-@quick
 @given(VALUES, VALUES, MAKES)
 def test_any_value_is_a_finite_number_or_none(value: Any, unit: Any, make: str | None) -> None:
     for found in (
@@ -121,7 +117,6 @@ def test_any_value_is_a_finite_number_or_none(value: Any, unit: Any, make: str |
     assert normalise.text(value) is None or isinstance(normalise.text(value), str)
 
 
-@quick
 @given(st.text(max_size=200), st.text(max_size=60))
 def test_any_names_become_names_that_may_leave(name: str, make: str) -> None:
     facts = Facts(
@@ -134,7 +129,6 @@ def test_any_names_become_names_that_may_leave(name: str, make: str) -> None:
     is_fit_to_leave(Live(hashrate_ths=1.0, fault_codes=(normalise.fault_code(make, name),)), facts)
 
 
-@quick
 @given(st.text(max_size=120), st.text(st.characters(codec=None), max_size=80))
 def test_any_pool_becomes_one_that_may_leave(url: str, user: str) -> None:
     is_fit_to_leave(Live(hashrate_ths=1.0, pools=(RawPool(url=url, user=user, alive=True, active=True),)))

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.warnings.catalogue import Arming, Limit, Rule
@@ -284,7 +284,6 @@ def test_a_state_survives_a_change_of_the_rules_severities() -> None:
     assert letter(both, from_json(both, narrowed, at=None)) == "W"
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from([None, 70.0, 87.0, 92.0, 97.0, 105.0]), max_size=60))
 def test_whatever_comes_changes_alternate_and_the_state_is_as_the_last_one_said(values: list[float | None]) -> None:
     of, state, fires = rule(clear_s=120), State(), False

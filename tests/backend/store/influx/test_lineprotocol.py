@@ -144,7 +144,7 @@ _READING = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(described=st.lists(_READING, min_size=5, max_size=12))
 async def test_whatever_the_contract_allows_comes_back_as_it_was(store: InfluxStore, described: list[Any]) -> None:
     account = AccountId(f"acc_{abs(hash(str(described)))}")
