@@ -23,8 +23,9 @@ from agent.batcher import Batcher
 from agent.config import AgentSettings
 from agent.daemon import Daemon, Progress
 from agent.discover import expand
-from agent.drivers import fence
+from agent.drivers import fence, flood_watch
 from agent.drivers.auto import Auto
+from agent.drivers.floods import Floods
 from agent.drivers.registry import engine
 from agent.enrolment import Enrolment, State
 from agent.errors import AgentError
@@ -115,11 +116,13 @@ class Agent:
         self._write_s = pace.write_s
         self._daemon = daemon
         self._addresses = dict.fromkeys(expand(settings.network.ranges, settings.network.exclude))
+        self._floods = Floods()
         self._driver = engine(
             settings.poll.engine,
             credentials=settings.credentials,
             vendor_passwords=settings.poll.vendor_passwords,
             within=self._addresses,
+            floods=self._floods,
         )
         vault = Vault(state.vault, keyring, clock)
         self._known = KnownMachines(state.machines, keyring, clock)
@@ -220,6 +223,7 @@ class Agent:
             async with _together(
                 poll=self._poller.run(),
                 scan=self._search.run(),
+                floods=flood_watch.watch(self._floods),
                 uplink=self._uplink.run(),
                 renewal=self._renewal.run(),
             ):

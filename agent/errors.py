@@ -3,6 +3,7 @@
 AgentError
 ├── MinerUnreachable   no answer within the deadline, or an empty one: back off, ask again later
 ├── BadReply           it answered, but not in a way we can use: keep going, count it
+│   └── TooMuch        it answered with more than any machine has to say: ask it more rarely
 ├── Rejected           the backend will never take this batch: quarantine it
 ├── RetryLater         the backend cannot take it now: keep it, wait `after_s`
 ├── DiskTrouble        the site's own disk takes no more: keep it in memory, try again, say so once
@@ -23,6 +24,13 @@ class MinerUnreachable(AgentError):
 
 class BadReply(AgentError):
     """The machine answered with something that is no reading."""
+
+
+class TooMuch(BadReply):
+    """The machine sent more than any machine has to say; what it said is not looked at."""
+
+    def __init__(self) -> None:
+        super().__init__("it sends more than any machine has to say")
 
 
 class Rejected(AgentError):

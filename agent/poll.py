@@ -28,7 +28,7 @@ import structlog
 from agent import allocator, descriptors
 from agent.drivers import kept
 from agent.drivers.protocol import Miner
-from agent.errors import AgentError
+from agent.errors import AgentError, TooMuch
 from agent.identity import canonical_mac
 from agent.places import KNOCKS, NoPlace, Places, place
 from agent.probe import speaks
@@ -251,12 +251,15 @@ class Poller:
 
     async def _read(self, entry: _Entry, ends_s: float) -> tuple[Live | None, float | None]:
         loop = asyncio.get_running_loop()
-        began_s = loop.time()
+        began_s, is_costly = loop.time(), False
         try:
             async with asyncio.timeout_at(min(began_s + self._deadline_s, ends_s)):
                 live = await entry.miner.read()
         except TimeoutError:
             self._failed(entry, "deadline")
+        except TooMuch as error:
+            self._failed(entry, str(error))
+            is_costly = True
         except AgentError as error:
             self._failed(entry, str(error))
         except Exception as error:  # noqa: BLE001  a driver's fault with one machine must not end the others' rounds
@@ -265,7 +268,7 @@ class Poller:
             read_ms = 1_000 * (loop.time() - began_s)
             await self._answered(entry, ends_s)
             return live, read_ms
-        if loop.time() - began_s > self._knock_s:
+        if is_costly or loop.time() - began_s > self._knock_s:
             share = entry.phase_s / self._interval_s
             entry.not_before_s = loop.time() + backoff_s(entry.failures, self._interval_s, share)
         return None, None

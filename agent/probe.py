@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Iterable
 from typing import Final
+
+from agent.drivers import rpc
+from agent.errors import BadReply, MinerUnreachable, TooMuch
 
 PORTS: Final = (4028, 80, 4433)
 """Where miners listen: cgminer's API, the web page, Whatsminer's third API."""
@@ -28,18 +32,38 @@ async def is_open(address: str, port: int, limit_s: float) -> bool:
 async def speaks(address: str, limit_s: float) -> bool:
     """Whether a port of a miner answers a question with at least one byte in time. A machine that accepts and never
     answers does not speak."""
-    questions = [asyncio.ensure_future(_first_byte(address, port, wants_answer=True)) for port in PORTS]
+    return await _any([_first_byte(address, port, wants_answer=True) for port in PORTS], limit_s)
+
+
+async def floods(address: str, limit_s: float) -> bool:
+    """Whether a port of a miner answers a question with more than any machine has to say, in time."""
+    return await _any([_is_too_much(address, port) for port in PORTS], limit_s)
+
+
+async def _any(questions: Iterable[Coroutine[None, None, bool]], limit_s: float) -> bool:
+    """Whether one of them says yes in time. None goes on after that."""
+    asked = [asyncio.ensure_future(question) for question in questions]
     try:
         async with asyncio.timeout(limit_s):
-            for first in asyncio.as_completed(questions):
+            for first in asyncio.as_completed(asked):
                 if await first:
                     return True
     except TimeoutError:
         pass
     finally:
-        for question in questions:
+        for question in asked:
             question.cancel()
-        await asyncio.gather(*questions, return_exceptions=True)
+        await asyncio.gather(*asked, return_exceptions=True)
+    return False
+
+
+async def _is_too_much(address: str, port: int) -> bool:
+    try:
+        await rpc.exchange(address, port, _QUESTIONS[port])
+    except TooMuch:
+        return True
+    except (BadReply, MinerUnreachable):
+        pass
     return False
 
 

@@ -3,6 +3,7 @@
 What it does that we do not want, as measured on 0.8.6:
 - a machine that is dead gives empty data with `is_mining=True`, after 5 s when it accepts and never answers;
 - it keeps up to 5 connections for one Antminer: whoever polls bounds how many machines are read at once;
+- it takes whatever a machine sends into memory: `Floods` ends reads of those that send too much;
 - it follows redirects to wherever they lead: `fence` keeps it within the site;
 - it sends vendors' passwords unasked, to find an Antminer already: `Logins` decides, and where none may be sent,
   machines that need one are left to pyasic, which reads what they tell without;
@@ -26,6 +27,7 @@ from typing import Final
 import pyasic_rs
 from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, MinerData, MinerMessage
 
+from agent.drivers.floods import Floods
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
 from agent.drivers.quiet import hush
@@ -95,8 +97,9 @@ class AsicRs:
 
     name = "asic-rs"
 
-    def __init__(self, logins: Logins) -> None:
+    def __init__(self, logins: Logins, floods: Floods) -> None:
         hush()
+        self._floods = floods
         self._logins = logins
         self._factory = pyasic_rs.MinerFactory().with_identification_timeout_secs(_IDENTIFY_S)
         for firmware, make in _FIRMWARE_LOGINS.items():
@@ -108,12 +111,13 @@ class AsicRs:
 
     async def find(self, address: str) -> AsicRsMiner | None:
         try:
-            handle = await self._factory.get_miner(address)
+            async with self._floods.bounded(address):
+                handle = await self._factory.get_miner(address)
         except (ConnectionError, ValueError):
             return None
         if handle is None or not self._may_read(handle.firmware):
             return None
-        miner = AsicRsMiner(address, handle)
+        miner = AsicRsMiner(address, handle, self._floods)
         await miner.refresh()
         return miner
 
@@ -128,11 +132,12 @@ class AsicRs:
 class AsicRsMiner:
     """One machine as asic-rs knows it."""
 
-    def __init__(self, address: str, handle: pyasic_rs.Miner) -> None:
+    def __init__(self, address: str, handle: pyasic_rs.Miner, floods: Floods) -> None:
         self._handle = handle
+        self._floods = floods
         self._firmware = handle.firmware
         make = make_name(handle.make)
-        self._own = OwnRead(address, make)
+        self._own = OwnRead(address, make, floods)
         self._own_tells_faults = False  # then asic-rs need not ask the same once more
         self._reads = itertools.count()
         self._power_mode: str | None = None
@@ -151,6 +156,10 @@ class AsicRsMiner:
         return self._facts
 
     async def read(self) -> Live:
+        async with self._floods.bounded(self._facts.address):
+            return await self._read()
+
+    async def _read(self) -> Live:
         async with asyncio.TaskGroup() as group:
             own = group.create_task(self._own.read(), name="own read")
             asks_mode = self._firmware not in _MODE_ON_A_PAGE or next(self._reads) % _MODE_EVERY == 0
@@ -173,7 +182,8 @@ class AsicRsMiner:
         return whole
 
     async def refresh(self) -> Facts:
-        data = await self._handle.get_data(_all_but(_STATIC))
+        async with self._floods.bounded(self._facts.address):
+            data = await self._handle.get_data(_all_but(_STATIC))
         firmware, mac, expected_ths = text(data.firmware_version), text(data.mac), _ths(data.expected_hashrate)
         if firmware is None and mac is None and expected_ths is None:
             raise MinerUnreachable("no firmware, MAC or expected hashrate")

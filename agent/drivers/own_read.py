@@ -8,14 +8,14 @@ the library's reading stands.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import Final, TypeVar
 
 from agent.drivers import rpc
 from agent.drivers.answers import Answers, Extra, hashrate_ths, rows, understand
+from agent.drivers.floods import Floods
 from agent.drivers.rests import Rests
-from agent.errors import BadReply, MinerUnreachable
+from agent.errors import BadReply, MinerUnreachable, TooMuch
 from agent.reading import Live, RawBoard
 
 LIMIT_S: Final = 3.0
@@ -36,8 +36,9 @@ Value = TypeVar("Value")
 class OwnRead:
     """Asks one machine, and learns in which way it can be asked."""
 
-    def __init__(self, address: str, make: str | None) -> None:
+    def __init__(self, address: str, make: str | None, floods: Floods) -> None:
         self._address = address
+        self._floods = floods
         self._make = make
         self._together = (*_GENERAL, *_OF_MAKE.get(make or "", ()))
         self._alone = _ALONE_OF_MAKE.get(make or "", ())
@@ -52,14 +53,21 @@ class OwnRead:
         self._rests.clear()
 
     async def read(self) -> Extra:
-        """Raises nothing but cancellation; what could not be had is missing. Takes at most `LIMIT_S`."""
+        """Raises nothing but cancellation; what could not be had is missing. Takes at most `LIMIT_S`.
+
+        Of a machine that floods `Floods` is told: it floods the library, which is asking it as well.
+        """
         answers: dict[str, rpc.Answer] = {}
         self._rests.next_read()
         if _PORT in self._rests:
             return Extra()
-        with contextlib.suppress(TimeoutError, MinerUnreachable):  # what came before it is kept
+        try:
             async with asyncio.timeout(LIMIT_S):
                 await self._ask_all(answers)
+        except TooMuch:
+            self._floods.seen(self._address)
+        except (TimeoutError, MinerUnreachable):
+            pass  # what came before it is kept
         if answers:
             self._rests.worked(_PORT)
         else:
@@ -76,6 +84,8 @@ class OwnRead:
                 continue
             try:
                 answer = await rpc.ask(self._address, command)
+            except TooMuch:
+                raise
             except BadReply:
                 continue
             if _is_error(answer):
@@ -87,6 +97,8 @@ class OwnRead:
         """All in one question. Firmware that does not know how answers with an error, and is not asked so again."""
         try:
             whole = await rpc.ask(self._address, "+".join(self._together))
+        except TooMuch:
+            raise
         except BadReply:
             whole = {}
         parts = {command: part[0] for command in self._together if (part := rows(whole, command))}

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from agent.drivers.answers import Extra
 from agent.drivers.bounds import asking
+from agent.drivers.floods import Floods
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
 from agent.drivers.pyasic_finder import ClosedWeb, Finder
@@ -63,8 +64,9 @@ class Pyasic:
 
     name = "pyasic"
 
-    def __init__(self, logins: Logins) -> None:
+    def __init__(self, logins: Logins, floods: Floods) -> None:
         parse_estats_once()
+        self._floods = floods
         self._finder = Finder(logins)
 
     async def find(self, address: str) -> PyasicMiner | None:
@@ -74,7 +76,7 @@ class Pyasic:
             raise BadReply("not an answer that pyasic understands") from error
         if known is None:
             return None
-        miner = PyasicMiner(address, known)
+        miner = PyasicMiner(address, known, self._floods)
         await miner.refresh()
         return miner
 
@@ -82,13 +84,14 @@ class Pyasic:
 class PyasicMiner:
     """One machine as pyasic knows it."""
 
-    def __init__(self, address: str, known: Any) -> None:
+    def __init__(self, address: str, known: Any, floods: Floods) -> None:
         self._known = known
+        self._floods = floods
         self._rests = Rests()  # of fields, and of the web page
         self._live, self._static = _split(known, _LIVE), _split(known, _STATIC)
         boards, chips = count(known.expected_hashboards), count(known.expected_chips)
         make = make_name(str(known.make)) if known.make is not None else None
-        self._own = OwnRead(address, make)
+        self._own = OwnRead(address, make, floods)
         self._is_stock = known.firmware is None or slug(str(known.firmware)) == "stock"
         self._channel = Channel(known.rpc)
         self._last: tuple[str, ...] = ()
@@ -110,6 +113,10 @@ class PyasicMiner:
         return self._facts
 
     async def read(self) -> Live:
+        async with self._floods.bounded(self._facts.address):
+            return await self._read()
+
+    async def _read(self) -> Live:
         self._rests.next_read()
         failed: set[str] = set()
         live, extra, error = await self._ask(failed)

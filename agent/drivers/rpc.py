@@ -13,7 +13,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Final
 
-from agent.errors import BadReply, MinerUnreachable
+from agent.errors import BadReply, MinerUnreachable, TooMuch
 
 PORT: Final = 4028
 MOST_BYTES: Final = 1 << 20
@@ -23,7 +23,7 @@ Answer = dict[str, object]
 
 
 async def ask(address: str, command: str) -> Answer:
-    """The whole answer to a command; raises `MinerUnreachable` or `BadReply`. An error answer is an answer."""
+    """The whole answer to a command, which may be an error. Raises `MinerUnreachable`, `BadReply` or `TooMuch`."""
     return _parse(await exchange(address, PORT, json.dumps({"command": command}).encode()))
 
 
@@ -38,7 +38,7 @@ async def exchange(address: str, port: int, question: bytes) -> bytes:
             if 0 in chunk or _is_whole(data):
                 break
             if len(data) > MOST_BYTES:
-                raise BadReply(f"an answer of more than {MOST_BYTES} bytes")
+                raise TooMuch
     return bytes(data).partition(b"\0")[0]
 
 
@@ -49,7 +49,7 @@ async def exchange_framed(address: str, port: int, question: bytes) -> bytes:
         try:
             length = int.from_bytes(await reader.readexactly(4), "little")
             if length > MOST_BYTES:
-                raise BadReply(f"an answer of more than {MOST_BYTES} bytes")
+                raise TooMuch
             return await reader.readexactly(length)
         except asyncio.IncompleteReadError as error:
             raise BadReply("half an answer") from error

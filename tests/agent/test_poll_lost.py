@@ -13,7 +13,7 @@ import structlog
 
 from agent import poll
 from agent.drivers.registry import engine
-from agent.errors import BadReply, MinerUnreachable
+from agent.errors import BadReply, MinerUnreachable, TooMuch
 from agent.poll import Poller, backoff_s
 from agent.reading import Facts, Live
 from agent.simulator.families.kinds import family_machine
@@ -111,6 +111,14 @@ async def test_a_machine_that_answers_and_eats_the_deadline_is_read_less_and_les
         await until(lambda: len(sink.readings) >= 5, 20)
         assert len(miner.reads) < len(sink.readings)
         assert poller.counts.late == 0
+
+
+async def test_a_machine_that_floods_is_read_less_and_less_often_though_it_does_so_quickly() -> None:
+    sink, (address,) = Sink(), loopback.take()
+    miner = Scripted(address, fail(TooMuch()))
+    async with doors(address, port4028=say(b"{}")), polling(sink, miner):
+        await until(lambda: len(sink.readings) >= 7)
+    assert len(miner.reads) <= 4
 
 
 async def test_a_machine_that_eats_the_deadline_is_read_again_after_the_longest_rest_and_then_each_time(

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel
 
 from agent.drivers.asic_rs import AsicRs
+from agent.drivers.floods import Floods
 from agent.drivers.logins import Logins
 from agent.simulator.farm import PROTOCOLS, Farm
 from agent.simulator.machine import Machine
@@ -37,7 +38,7 @@ async def record(machines: Iterable[Machine]) -> dict[str, list[Exchange]]:
     """What one poll of each machine asks, by its family."""
     machines = list(machines)
     heard: dict[str, list[Exchange]] = {}
-    driver = AsicRs(Logins(vendor_passwords=True))
+    driver = AsicRs(Logins(vendor_passwords=True), Floods())
     async with Farm(machines, shares_ports=False).listening(), _listening_in(heard):
         for machine in machines:
             miner = await driver.find(machine.address)

@@ -18,6 +18,8 @@ from typing import Any, Final
 import uvloop
 from pydantic import BaseModel
 
+from agent.drivers import flood_watch
+from agent.drivers.floods import Floods
 from agent.drivers.registry import engine
 from agent.errors import AgentError
 from tests.bench import bare
@@ -63,9 +65,12 @@ async def plain_pyasic(address: str, race: Race) -> Read | None:
     return read
 
 
+_FLOODS: Final = Floods()
+
+
 def of_driver(name: str) -> Callable[[str, Race], Coroutine[Any, Any, Read | None]]:
     """One of our drivers. It sends vendors' passwords as plain pyasic does, so that both are told the same."""
-    driver = engine(name, vendor_passwords=True)
+    driver = engine(name, vendor_passwords=True, floods=_FLOODS)
 
     async def find(address: str, race: Race) -> Read | None:
         miner = await driver.find(address)
@@ -127,6 +132,15 @@ async def _read(read: Read, places: asyncio.Semaphore) -> bool:
             return False
 
 
+async def _run_watched(find: Callable[[str, Race], Awaitable[Read | None]], race: Race) -> Result:
+    """With what watches over the reads in the agent, so that it is paid for here as well."""
+    async with asyncio.TaskGroup() as group:
+        watch = group.create_task(flood_watch.watch(_FLOODS))
+        result = await run(find, race)
+        watch.cancel()
+    return result
+
+
 def main() -> None:
     name, race = sys.argv[1], Race.model_validate_json(sys.stdin.read())
     warnings.simplefilter("ignore")
@@ -135,7 +149,7 @@ def main() -> None:
         result = asyncio.run(run(plain_pyasic, race))  # its user's loop is the usual one
     else:
         find = bare_client if name == "bare client" else of_driver(name)
-        result = uvloop.run(run(find, race))
+        result = uvloop.run(_run_watched(find, race))
     print(result.model_dump_json())
 
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 from agent.drivers import own_read
 from agent.drivers.answers import Answers, understand
 from agent.drivers.asic_rs import _LIVE, AsicRs, AsicRsMiner, _all_but
+from agent.drivers.floods import Floods
 from agent.drivers.logins import Logins
 from agent.errors import MinerUnreachable
 from agent.keyring import Keyring
@@ -46,7 +47,7 @@ class Poll:
 
 async def polls(addresses: list[str]) -> list[Poll]:
     """One poll of each machine."""
-    driver = AsicRs(Logins(vendor_passwords=True))
+    driver = AsicRs(Logins(vendor_passwords=True), Floods())
     found = []
     for address in addresses:
         miner = await driver.find(address)

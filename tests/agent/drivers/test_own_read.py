@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 from agent.drivers.answers import Extra
+from agent.drivers.floods import Floods
 from agent.drivers.own_read import OwnRead
 from agent.drivers.rests import Rests
 from agent.drivers.rpc import Answer
@@ -34,7 +35,7 @@ def cgminer(asked: Counter[str], answers: dict[str, Answer], *, takes_many: bool
 async def test_a_machine_that_takes_many_commands_is_asked_once() -> None:
     (address,) = loopback.take()
     asked: Counter[str] = Counter()
-    own = OwnRead(address, None)
+    own = OwnRead(address, None, Floods())
     async with doors(address, port4028=cgminer(asked, {"summary": SUMMARY, "pools": POOLS}, takes_many=True)):
         extra = await own.read()
 
@@ -45,7 +46,7 @@ async def test_a_machine_that_takes_many_commands_is_asked_once() -> None:
 async def test_a_machine_that_takes_one_command_is_tried_with_many_once() -> None:
     (address,) = loopback.take()
     asked: Counter[str] = Counter()
-    own = OwnRead(address, None)
+    own = OwnRead(address, None, Floods())
     async with doors(address, port4028=cgminer(asked, {"summary": SUMMARY, "pools": POOLS}, takes_many=False)):
         extras = [await own.read() for _ in range(3)]
 
@@ -56,7 +57,7 @@ async def test_a_machine_that_takes_one_command_is_tried_with_many_once() -> Non
 async def test_a_command_that_a_machine_does_not_know_is_asked_once() -> None:
     (address,) = loopback.take()
     asked: Counter[str] = Counter()
-    own = OwnRead(address, "Whatsminer")
+    own = OwnRead(address, "Whatsminer", Floods())
     async with doors(address, port4028=cgminer(asked, {"summary": SUMMARY}, takes_many=False)):
         for _ in range(3):
             await own.read()
@@ -70,7 +71,7 @@ async def test_a_command_that_a_machine_does_not_know_is_asked_once() -> None:
 
 async def test_a_machine_without_the_port_is_left_alone_for_longer_and_longer() -> None:
     (address,) = loopback.take()
-    own = OwnRead(address, None)
+    own = OwnRead(address, None, Floods())
     for _ in range(4):
         assert await own.read() == Extra()
     async with doors(address, port4028=say(b"")) as opened:
@@ -82,7 +83,7 @@ async def test_a_machine_without_the_port_is_left_alone_for_longer_and_longer() 
 async def test_another_protocol_on_the_port_is_left_alone_too() -> None:
     """ePIC serves its web page there."""
     (address,) = loopback.take()
-    own = OwnRead(address, None)
+    own = OwnRead(address, None, Floods())
     async with doors(address, port4028=say(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as opened:
         for _ in range(3):
             assert await own.read() == Extra()
@@ -91,7 +92,7 @@ async def test_another_protocol_on_the_port_is_left_alone_too() -> None:
 
 async def test_garbage_is_nothing_and_no_error() -> None:
     (address,) = loopback.take()
-    own = OwnRead(address, "Antminer")
+    own = OwnRead(address, "Antminer", Floods())
     for garbage in (b"\xff\xfe\x00", b"[1,2]\0", b'{"STATS": 5}\0', b"{" * 100_000):
         async with doors(address, port4028=say(garbage)):
             own.reconsider()
