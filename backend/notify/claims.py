@@ -200,7 +200,7 @@ async def _take_digest(
     return replace(_claimed(row, member, contact, to, now), digest=digest)
 
 
-def _claimed(row: OutboxMessage, member: Member, contact: Contact, to: str, now: datetime) -> Claim:
+def _claimed(row: OutboxMessage, member: Member, contact: Contact | None, to: str, now: datetime) -> Claim:
     """One more try of a message, ours until the lease ends; what it says is the caller's to fill in."""
     row.attempts += 1
     row.claimed_until = now + LEASE
@@ -222,21 +222,9 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
     if found is None or row.expires_at <= now:
         await session.delete(row)
         return None
-    row.attempts += 1
-    row.claimed_until = now + LEASE
     to, notice = found
     contact = await session.get(Contact, row.contact_id) if row.contact_id is not None else None
-    return Claim(
-        id=row.id,
-        attempt=row.attempts,
-        created_at=row.created_at,
-        channel=Channel(row.channel),
-        to=to,
-        member=member,
-        contact=contact,
-        agenda=Agenda(),
-        notice=notice,
-    )
+    return replace(_claimed(row, member, contact, to, now), notice=notice)
 
 
 def _is_open() -> ColumnElement[bool]:

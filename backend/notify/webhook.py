@@ -25,6 +25,7 @@ from aiohttp.client_exceptions import ClientConnectorError
 
 from backend.config import Webhook as Settings
 from backend.notify.protocol import Message, NeverDeliverable, TryLater
+from backend.notify.retry_after import wish_s
 
 SIGNATURE: Final = "X-ItsMiner-Signature"
 MESSAGE: Final = "X-ItsMiner-Message"
@@ -63,7 +64,7 @@ class Webhook:
                 session.post(message.to, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 await response.content.read(_LONGEST_ANSWER)
-                _judge(response.status)
+                _judge(response.status, wish_s(response.headers))
         except (ClientConnectorError, ConnectionTimeoutError) as error:
             raise TryLater(f"no connection to the webhook ({type(error).__name__})") from error
         except (ClientError, TimeoutError, OSError) as error:
@@ -142,11 +143,11 @@ def signature(secret: str, body: bytes, now: datetime) -> str:
     return f"t={seconds},v1={mac}"
 
 
-def _judge(status: int) -> None:
+def _judge(status: int, after_s: float | None) -> None:
     if status // 100 == 2:
         return
     if status == 410:
         raise NeverDeliverable("the webhook is gone: 410", is_contact_bad=True)
     if status // 100 == 4 and status not in (401, 403, 404, 408, 425, 429):
         raise NeverDeliverable(f"the webhook refuses the message: {status}", is_contact_bad=False)
-    raise TryLater(f"the webhook does not take the message now: {status}")
+    raise TryLater(f"the webhook does not take the message now: {status}", after_s=after_s)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -14,6 +12,7 @@ from aiohttp.client_exceptions import ClientConnectorError
 
 from backend.notify.loopback import is_loopback
 from backend.notify.protocol import Message, NotConfigured, NotifierError, TryLater
+from backend.notify.retry_after import wish_s
 
 _CONNECT_S: Final = 10  # before this, nothing was sent
 _LONGEST_ANSWER: Final = 64 * 1024
@@ -63,8 +62,7 @@ class Sms:
                 request.method, request.url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
                 text = (await response.content.read(_LONGEST_ANSWER)).decode(errors="replace")
-                after_s = _retry_after_s(response.headers)
-                answer = Answer(status=response.status, text=text, retry_after_s=after_s)
+                answer = Answer(status=response.status, text=text, retry_after_s=wish_s(response.headers))
         except (ClientConnectorError, ConnectionTimeoutError) as error:
             raise TryLater(f"no connection to the SMS gateway ({type(error).__name__})") from error
         except (ClientError, TimeoutError, OSError) as error:
@@ -97,20 +95,3 @@ def not_now(answer: Answer, said: str = "") -> TryLater:
     """All that is ours to mend, or the gateway's."""
     reason = f"the SMS gateway does not take the text now: {said or answer.status}"
     return TryLater(reason, after_s=answer.retry_after_s)
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds, or a date that counts from the answer's own."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        return float(value)
-    until, sent = _date(value), _date(headers.get("Date", ""))
-    return max(0.0, (until - sent).total_seconds()) if until and sent else None
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -14,6 +14,9 @@ from typing import Any, Literal, TypeVar
 
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+Authority = Callable[[str], ssl.SSLContext]
+"""Makes a server's context for an address or name."""
 
 Behaviour = Literal["takes", "not now", "no such contact", "refuses the message", "dies in the middle", "hangs"]
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import ssl
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from backend.config import Smtp
 from backend.notify.email import Email
 from backend.notify.protocol import Image, Message, NeverDeliverable, NotConfigured, NotifierError, TryLater
-from tests.backend.notify.servers import MailServer, mail_server
+from tests.backend.notify.servers import Authority, MailServer, mail_server
 
 MESSAGE = Message(
     id="msg_1",
@@ -201,55 +193,15 @@ async def test_a_server_that_is_no_mail_server_is_no_connection(garbage: bytes) 
 # TLS.
 
 
-@pytest.fixture
-def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ssl.SSLContext]:
-    """A server's certificate for an address or name, by an authority that this process trusts."""
-
-    def make(name: str) -> ssl.SSLContext:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.invalid")])
-        now = datetime.now(UTC)
-        alternative: x509.GeneralName = (
-            x509.IPAddress(ipaddress.ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
-        )
-        made = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(hours=1))
-            .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = made.public_bytes(serialization.Encoding.PEM)
-        (tmp_path / "cert.pem").write_bytes(pem)
-        (tmp_path / "key.pem").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-        return context
-
-    return make
-
-
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
-async def test_mail_goes_over_tls(certificate: Callable[[str], ssl.SSLContext], tls: str) -> None:
+async def test_mail_goes_over_tls(certificate: Authority, tls: str) -> None:
     async with mail_server(certificate("127.0.0.1"), wrapped=tls == "tls") as server:
         await plain(server, tls=tls).send(MESSAGE)
     assert len(server.mails) == 1
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
-async def test_a_certificate_of_somebody_else_is_not_believed(
-    certificate: Callable[[str], ssl.SSLContext], tls: str
-) -> None:
+async def test_a_certificate_of_somebody_else_is_not_believed(certificate: Authority, tls: str) -> None:
     async with mail_server(certificate("mail.example.com"), wrapped=tls == "tls") as server:
         error = await failure(plain(server, tls=tls))
     assert isinstance(error, TryLater)
