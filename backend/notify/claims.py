@@ -12,7 +12,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from sqlalchemy import ColumnElement, case, func, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import Notify
@@ -36,7 +38,9 @@ _LOOKED_AT: Final = 50
 """Messages that one transaction may find to have nothing to say before it lets others write."""
 
 _LOOK_AGAIN: Final = timedelta(minutes=5)
-"""Whether a restriction was lifted."""
+"""Whether a restriction was lifted, or a fault of ours mended."""
+
+_log = structlog.get_logger()
 
 
 class Claims:
@@ -83,10 +87,24 @@ class Claims:
                 )
                 found = rows.all()
                 for row in found:
-                    if claim := await self._take(session, row, now):
+                    if claim := await self._take_or_put_off(session, row, now):
                         return claim
             if not found:
                 return None
+
+    async def _take_or_put_off(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
+        """A fault of ours in one message stops no other: it waits until it is given up, and says why."""
+        message, expires_at = row.id, row.expires_at  # a rollback forgets what the row was
+        try:
+            async with session.begin_nested():
+                return await self._take(session, row, now)
+        except SQLAlchemyError:
+            raise  # the registry's, and as much every other message's
+        except Exception as error:
+            _log.exception("message.fault", message=message)
+            row.due_at, row.last_error = now + _LOOK_AGAIN, f"fault: {type(error).__name__}"
+            row.failed_at = now if expires_at <= now else None
+            return None
 
     async def _take(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
         member = await session.get_one(Member, row.member_id)
@@ -168,14 +186,15 @@ class Claims:
     async def fail(self, claim: Claim, error: str, *, is_contact_bad: bool, now: datetime) -> None:
         """It never will. A bad contact gets nothing any more until it is verified anew."""
         async with self._database.begin() as session:
+            if claim.contact is not None and is_contact_bad:
+                await failing.turn(session, claim.contact.id)
             row = await _locked(session, claim)
             if row is None or not _is_ours(row, claim):
                 return
             row.failed_at, row.claimed_until, row.last_error = now, None, error[:500]
             await session.flush()
             if claim.contact is not None and is_contact_bad:
-                contact = await session.get_one(Contact, claim.contact.id)
-                await failing.mark(session, contact, error, self._outbox, now=now)
+                await failing.mark(session, claim.contact.id, error, self._outbox, now=now)
             elif claim.site is not None:
                 last = now + timedelta(seconds=self._settings.repeat_s)
                 await self._follow(session, claim, claim.site, last, now)

@@ -21,8 +21,20 @@ from backend.warnings.severity import Severity
 _log = structlog.get_logger()
 
 
-async def mark(session: AsyncSession, failed: Contact, error: str, outbox: Outbox, *, now: datetime) -> None:
-    """Nothing goes there until it is verified anew. Who else can be reached learns that, and what it was to tell."""
+async def turn(session: AsyncSession, contact_id: str) -> Contact | None:
+    """Two messages to one contact that fail at once, also at two backends, take turns: asked before any message of it
+    is locked. Weakly, so that new messages to it can be written meanwhile.
+    """
+    return await session.get(Contact, contact_id, with_for_update={"key_share": True})
+
+
+async def mark(session: AsyncSession, contact_id: str, error: str, outbox: Outbox, *, now: datetime) -> None:
+    """Nothing goes there until it is verified anew. Who else can be reached learns that, and what it was to tell.
+    Marked already, nothing changes.
+    """
+    failed = await turn(session, contact_id)
+    if failed is None or failed.failed_at is not None:
+        return
     failed.failed_at, failed.failure = now, error[:200]
     if failed.address is None:
         member = await session.get_one(Member, failed.member_id)

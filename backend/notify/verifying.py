@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -17,7 +17,7 @@ from backend.accounts.mailing import NOTICE
 from backend.notify.outbox import insert_new
 from backend.notify.routing import Channel
 from backend.registry.login_tables import Challenge
-from backend.registry.notify_tables import Contact
+from backend.registry.notify_tables import Contact, OutboxMessage
 from backend.registry.sealing import keys_in
 
 PING: Final = "contact_webhook"
@@ -104,4 +104,7 @@ async def _ping(session: AsyncSession, contact: Contact, now: datetime) -> None:
         "expires_at": now + _PING_FOR,
         "attempts": 0,
     }
-    await insert_new(session, [row])
+    if not await insert_new(session, [row]):  # it is asked again while the last one waits for a server that was away
+        waiting = (OutboxMessage.dedup_key == row["dedup_key"]) & OutboxMessage.sent_at.is_(None)
+        values = {"due_at": now, "expires_at": now + _PING_FOR}
+        await session.execute(update(OutboxMessage).where(waiting, OutboxMessage.failed_at.is_(None)).values(values))

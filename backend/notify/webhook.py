@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, ConnectionTimeoutError, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_exceptions import ClientConnectorError
+from yarl import URL
 
 from backend.config import Webhook as Settings
 from backend.notify.protocol import Message, NeverDeliverable, TryLater
@@ -46,9 +46,8 @@ class Webhook:
 
     async def send(self, message: Message) -> None:
         """See `Notifier.send`."""
-        parts = urlsplit(message.to)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        addresses = await self._looked_up(parts.hostname or "", port, is_plain=parts.scheme != "https")
+        url = URL(message.to)  # as the client reads it: one host is checked and connected to
+        addresses = await self._looked_up(url.raw_host or "", url.port or 443, is_plain=url.scheme != "https")
         body = message.text.encode()
         headers = {
             "Content-Type": "application/json",
@@ -61,7 +60,7 @@ class Webhook:
         try:
             async with (
                 ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session,
-                session.post(message.to, data=body, headers=headers, allow_redirects=False) as response,
+                session.post(url, data=body, headers=headers, allow_redirects=False) as response,
             ):
                 await response.content.read(_LONGEST_ANSWER)
                 _judge(response.status, wish_s(response.headers))
@@ -76,8 +75,9 @@ class Webhook:
     async def _looked_up(self, host: str, port: int, *, is_plain: bool) -> Sequence[_Found]:
         """The addresses of a host, all of which may be connected to. Raises `TryLater`."""
         try:
-            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+            async with asyncio.timeout(_CONNECT_S):
+                infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:  # a time-out is an OSError; a label that is too long is the other
             raise TryLater("the webhook's host is not known to the DNS now") from error
         found = [_Found(ip_address(str(info[4][0]).partition("%")[0]), info[0], port) for info in infos]
         for each in found:
@@ -133,6 +133,8 @@ def is_public(address: _Address) -> bool:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        if address.is_site_local:  # deprecated, and routed in some networks all the same
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.notify import failing
 from backend.notify.outbox import Outbox
 from backend.notify.routing import Channel
-from backend.registry.notify_tables import Contact, OutboxMessage
+from backend.registry.notify_tables import OutboxMessage
 
 PATH: Final = "/v1/callbacks/"
 
@@ -48,7 +48,6 @@ async def record(session: AsyncSession, message: str, receipt: Receipt, outbox: 
     if receipt.state == "failed":
         row.last_error = f"not delivered, says the SMS gateway: {receipt.code or 'no reason given'}"[:500]
         _log.warning("message.not_delivered", message=message, code=receipt.code)
-        contact = await session.get(Contact, row.contact_id) if row.contact_id is not None else None
-        if receipt.is_contact_bad and contact is not None and contact.failed_at is None:
-            await failing.mark(session, contact, row.last_error, outbox, now=now)
+        if receipt.is_contact_bad and row.contact_id is not None:
+            await failing.mark(session, row.contact_id, row.last_error, outbox, now=now)
     return True

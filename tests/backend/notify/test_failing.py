@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 
 from backend.notify.protocol import NeverDeliverable
 from backend.notify.routing import Channel
 from backend.registry import members
 from backend.registry.account_tables import Member
+from backend.registry.notify_tables import Contact
 from tests.backend.farm import M1, Farm, gone, idle, rounds
 from tests.backend.notify.scripted import Scripted
 from tests.backend.notify.sending import counted, fire, rows
@@ -66,3 +68,21 @@ async def test_a_fault_of_ours_in_one_message_stops_no_other(north: Farm) -> Non
     assert len(mail.messages) == 1
     tried = [row for row in await rows(north) if row.attempts]
     assert sorted(row.last_error or "" for row in tried) == ["", "fault: ZeroDivisionError"]
+
+
+async def test_a_fault_of_ours_in_deciding_what_a_message_says_stops_no_other_and_is_given_up(north: Farm) -> None:
+    async with north.database.begin() as session:
+        await session.execute(
+            update(Contact).values(quiet_from="25:00", quiet_to="06:00", critical_passes=False)  # nobody checked it
+        )
+        await members.add(session, north.account, email="two@example.com", verified=True, now=at(0))
+    await fire(north)
+    mail = Scripted()
+    dispatcher = north.dispatcher({Channel.EMAIL: mail})
+    await dispatcher.dispatch(now=at(6))
+    assert len(mail.messages) == 1
+    [waiting] = [row for row in await rows(north) if row.last_error]
+    assert (waiting.last_error, waiting.due_at, waiting.attempts) == ("fault: ValueError", at(11), 0)
+    await dispatcher.dispatch(now=waiting.expires_at)
+    [given_up] = [row for row in await rows(north) if row.failed_at]
+    assert (given_up.id, given_up.failed_at) == (waiting.id, waiting.expires_at)

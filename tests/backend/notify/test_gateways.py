@@ -205,7 +205,7 @@ async def test_after_24_hours_of_failures_it_is_given_up_and_told_anew(line: Lin
     assert given_up.last_error
     [fresh] = await line.open()
     line.server.behaviour = "takes"
-    await line.dispatch(max(given_up.failed_at, fresh.due_at))
+    await line.dispatch(max(row.due_at, fresh.due_at))
     assert line.ids()[-1] == fresh.id != given_up.id
 
 

@@ -66,9 +66,13 @@ async def test_no_redirect_is_followed_and_all_else_is_tried_later(status: int) 
     assert gateway.paths == ["/hook"]
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0.0.0.0", "[::]"]
-)
+HERE = """
+127.0.0.1 localhost localhost. [::1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::127.0.0.1] [::ffff:0:127.0.0.1] 2130706433
+0x7f.1 0177.0.0.1 127.1 0.0.0.0 0 [::] [64:ff9b::7f00:1] [2002:7f00:1::] ①②⑦.0.0.1 \uff11\uff12\uff17.0.0.1
+"""
+
+
+@pytest.mark.parametrize("host", HERE.split())
 async def test_this_machine_is_not_reached_however_it_is_written(host: str) -> None:
     async with http_gateway(WebGateway) as gateway:
         for scheme in ("http", "https"):
@@ -79,7 +83,8 @@ async def test_this_machine_is_not_reached_however_it_is_written(host: str) -> N
 
 PRIVATE = """
 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 224.0.0.1 240.0.0.1 0.0.0.0 255.255.255.255
-::1 :: fe80::1 fc00::1 ff02::1 2001:db8::1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:a00:1::1
+::1 :: fe80::1 fc00::1 fec0::1 ff02::1 2001:db8::1 ::7f00:1 64:ff9b:1::a00:1 100::1
+::ffff:10.0.0.1 64:ff9b::a00:1 2002:a00:1::1
 """
 
 
