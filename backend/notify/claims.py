@@ -100,7 +100,7 @@ class Claims:
                 return await self._take(session, row, now)
         except SQLAlchemyError:
             raise  # the registry's, and as much every other message's
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (said with its trace, and the message waits)
             _log.exception("message.fault", message=message)
             row.due_at, row.last_error = now + _LOOK_AGAIN, f"fault: {type(error).__name__}"
             row.failed_at = now if expires_at <= now else None
