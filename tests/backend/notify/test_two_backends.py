@@ -23,7 +23,6 @@ from backend.registry import members, sites
 from backend.registry.account_tables import Member
 from backend.registry.database import Database
 from backend.registry.notify_tables import Contact, OutboxMessage
-from tests import registry_file
 from tests.backend.farm import NOTIFY, Farm, farm, hashing, idle, rounds
 from tests.backend.notify.killing import is_killed, sending
 from tests.backend.notify.scripted import Scripted
