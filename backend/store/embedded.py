@@ -20,12 +20,12 @@ from typing import Final, TypeVar
 
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
-from backend.store import exchange, exporting, forgetting, questions, rollups, sealing, sitetotals, told
+from backend.store import exchange, exporting, forgetting, rollups, sealing
+from backend.store.answers import Answers
 from backend.store.grouping import Grouping
 from backend.store.hot import HotFile, Incoming
 from backend.store.hot import windows as windows_of
 from backend.store.keys import Keys, made_or_loaded
-from backend.store.metrics import METRICS
 from backend.store.openfiles import OpenFiles
 from backend.store.protocol import (
     DEFAULT_WINDOWS,
@@ -79,6 +79,7 @@ class EmbeddedStore:
         # Sealing takes long and may wait: it never holds a thread that a batch needs.
         self._tending = ThreadPoolExecutor(1, thread_name_prefix="store-tend")
         self._grouping = Grouping(self._threads, self._write)
+        self._answers = Answers(self._ask, clock)
 
     async def write(self, account: AccountId, batch: Batch, *, now: datetime) -> bool:
         """Store a batch; `Store.write` says what that means."""
@@ -99,14 +100,7 @@ class EmbeddedStore:
 
     async def series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
         """Answer a query; `Store.series` says how."""
-        _known(query.metric)
-        of_machines = await self._series(account, query)
-        if (field := told.field_of(query)) is None:
-            return of_machines
-        sites: told.Told = await self._ask(
-            account, lambda file: sitetotals.steps(file, query, field, now=self._clock()), none=dict
-        )
-        return await told.joined(query, of_machines, sites, partial(self._series, account))
+        return await self._answers.series(account, query)
 
     async def fleet(
         self,
@@ -119,21 +113,13 @@ class EmbeddedStore:
         site: SiteId | None = None,
     ) -> Sequence[Total]:
         """Totals over time; `Store.fleet` says which."""
-        _known(*metrics)
-        found = []
-        for metric in metrics:
-            query = SeriesQuery(metric=metric, start=start, end=end, step=step, across="sum", site=site)
-            answer = await self.series(account, query)
-            found.append(Total(metric, answer[0].points if answer else ()))
-        return found
+        return await self._answers.fleet(account, metrics, start, end, step, site)
 
     async def told(
         self, account: AccountId, *, start: datetime, end: datetime, site: SiteId | None = None, most: int = 200_000
     ) -> Sequence[Told]:
         """What sites told in place of readings; `Store.told` says in which order."""
-        return await self._ask(
-            account, lambda file: sitetotals.rows(file, start, end, site, now=self._clock(), most=most), none=list
-        )
+        return await self._answers.told(account, start, end, site, most)
 
     async def energy(
         self,
@@ -146,11 +132,7 @@ class EmbeddedStore:
         is_total: bool = False,
     ) -> Sequence[Energy]:
         """What machines took, kWh; `Store.energy` says how it is counted."""
-        return await self._ask(
-            account,
-            lambda file: questions.energy(file, start, end, step, site, is_total=is_total, now=self._clock()),
-            none=list,
-        )
+        return await self._answers.energy(account, start, end, step, site, is_total=is_total)
 
     async def tend(self, *, now: datetime) -> None:
         """Work out rollups of hours that are over, seal days that are over."""
@@ -263,10 +245,6 @@ class EmbeddedStore:
         with self._files.made(account) as file:
             yield file
 
-    async def _series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
-        """Of machines only."""
-        return await self._ask(account, lambda file: questions.series(file, query, now=self._clock()), none=list)
-
     async def _day(
         self,
         account: AccountId,
@@ -319,9 +297,3 @@ class EmbeddedStore:
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-def _known(*metrics: str) -> None:
-    for metric in metrics:
-        if metric not in METRICS:
-            raise KeyError(metric)

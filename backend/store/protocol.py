@@ -199,7 +199,9 @@ class Store(Protocol):
         """What machines took: each reading's power over the time since the machine's reading before it.
 
         When that is longer ago than `GAP`, or there is none, nothing is known and nothing is counted. The reading's
-        step gets all of it. Ordered by machine; `is_total`: one answer over the machines.
+        step gets all of it. Ordered by machine; `is_total`: one answer over the machines, and over the sites that
+        told totals in place of readings, in the hours (of shorter steps: the steps) in which nothing is known of
+        their machines.
         """
 
     async def tend(self, *, now: datetime) -> None:

@@ -35,10 +35,10 @@ NEEDED: Final = "time, site, machine, state, " + ", ".join(
 """Columns of `readings` that rollups are made of."""
 
 
-def joules(power: str = "power_w") -> str:
-    """SQL of what a reading accounts for: its power, since the machine's reading before it."""
-    since_us = "epoch_us(time) - epoch_us(lag(time) OVER (PARTITION BY machine ORDER BY time))"
-    return f"CASE WHEN {since_us} <= {_GAP_US} THEN {power} * ({since_us}) / {_POWER_SCALE * 1_000_000} END"
+def joules(power: str = "power_w", *, of: str = "machine", scale: int = _POWER_SCALE) -> str:
+    """SQL of what a row accounts for: its power, since the row before it of the same machine (or site)."""
+    since_us = f"epoch_us(time) - epoch_us(lag(time) OVER (PARTITION BY {of} ORDER BY time))"
+    return f"CASE WHEN {since_us} <= {_GAP_US} THEN {power} * ({since_us}) / {scale * 1_000_000} END"
 
 
 def rolled(source: str, first: datetime) -> str:

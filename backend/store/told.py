@@ -1,20 +1,21 @@
 """What a site tells in place of its machines: totals and percentiles of groups of five and more.
 
 Engines keep each total as the whole numbers that `values` gives. Sums over machines (`Store.fleet`, a series with
-`across="sum"`) count a site's told totals where there are no readings of its machines.
+`across="sum"`, `Store.energy` of all machines) count a site's told totals where there are no readings of its machines.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from agent.wire import Aggregate, Spread, State
 from backend.ids import SiteId
 from backend.store.metrics import METRICS
-from backend.store.protocol import Series, SeriesQuery
+from backend.store.protocol import Energy, Series, SeriesQuery
 
 SPREADS: Final = tuple(name for name in Aggregate.model_fields if name in METRICS)
 """Metrics that are told as a total and percentiles."""
@@ -37,7 +38,11 @@ TOTAL_OF: Final[Mapping[str, str]] = {
 }
 """Metric → the field that is its sum over a site's machines; the other metrics are not told so that they add up."""
 
+POWER: Final = TOTAL_OF["power_w"]
+
 _SCALE: Final = 10**DECIMALS
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR: Final = timedelta(hours=1)
 
 
 def values(total: Aggregate) -> dict[str, int | None]:
@@ -76,7 +81,7 @@ def field_of(query: SeriesQuery) -> str | None:
 
 
 Told = Mapping[SiteId, Mapping[datetime, float]]
-"""By site and step: the mean of what it told."""
+"""By site and step: the mean of what it told, or the kWh that follow from it."""
 
 
 async def joined(
@@ -96,3 +101,29 @@ async def joined(
             if at not in heard:
                 total[at] = total.get(at, 0.0) + value
     return [Series(None, tuple(sorted(total.items())))]
+
+
+def energy_step(step: timedelta) -> timedelta:
+    """The steps in which told energy counts or not: an hour where hours add up to `step`, else that."""
+    return step if step % _HOUR else _HOUR
+
+
+async def joined_energy(
+    step: timedelta,
+    of_machines: Sequence[Energy],
+    told: Told,
+    ask: Callable[[SiteId], Awaitable[Sequence[Energy]]],
+) -> Sequence[Energy]:
+    """The energy of all machines with that of sites which told; both `told` and `ask` by `energy_step`.
+
+    In the steps in which anything of a site's machines is known, they count and not it.
+    """
+    if not told:
+        return of_machines
+    total = defaultdict(float, {at: value for energy in of_machines for at, value in energy.points})
+    for site, points in told.items():
+        known = {at for energy in await ask(site) for at, _ in energy.points}
+        for at, value in points.items():
+            if at not in known:
+                total[at - (at - _EPOCH) % step] += value
+    return [Energy(None, tuple(sorted(total.items())))]

@@ -89,6 +89,44 @@ async def test_a_site_that_begins_to_send_readings_is_not_counted_twice(store: S
         assert await series_of(store, **asked, **narrowed) == {None: {NOW: 500.0, at(1): 500.0}}
 
 
+def power(minute: float, watts: float | None) -> Aggregate:
+    """What a site says that takes so much; None: it does not measure it."""
+    spread = None if watts is None else Spread(machines=6, total=watts, p10=1.0, p50=2.0, p90=3.0)
+    return total(minute, power_w=spread)
+
+
+async def kilowatt_hours(store: Store, **asked: Any) -> dict[Any, float]:
+    """Of all machines and sites, rounded to what an hour of 0.1 W comes to."""
+    found = await store.energy(A, **({"start": NOW, "end": NOW + 3 * HOUR, "step": HOUR} | asked), is_total=True)
+    return {at: round(value, 4) for energy in found for at, value in energy.points}
+
+
+async def test_energy_counts_what_sites_told_of_themselves(store: Store, settle: Settle) -> None:
+    told_powers = [power(minute, 60_000.0) for minute in range(6)] + [power(6, None), power(7, 60_000.0)]
+    group = total(make="MicroBT", model="M50S++", power_w=Spread(machines=5, total=16_000.0, p10=1, p50=2, p90=3))
+    await store.write(A, telling(*told_powers, group, power(100, 60_000.0), power(101, 60_000.0)), now=NOW)
+    await store.write(A, batch([reading(1, at(n), power_w=6_000.0) for n in range(3)], site=SOUTH), now=NOW)
+    await settle()
+    # A total says what the minute before it took; the first has none before it, the one at 100 minutes none in reach.
+    assert await kilowatt_hours(store) == {NOW: 6.0 + 0.2, NOW + HOUR: 1.0}
+    assert await kilowatt_hours(store, step=2 * HOUR) == {NOW: 7.2}
+    assert await kilowatt_hours(store, start=at(1), end=at(3), step=MINUTE) == {at(1): 1.1, at(2): 1.1}
+    assert await kilowatt_hours(store, site=SITE) == {NOW: 6.0, NOW + HOUR: 1.0}
+    assert await kilowatt_hours(store, site=SOUTH) == {NOW: 0.2}
+    [of_machine] = await store.energy(A, start=NOW, end=NOW + HOUR, step=HOUR)
+    assert of_machine.machine == machine(1), "a total is of no machine"
+    assert await store.energy(B, start=NOW, end=NOW + HOUR, step=HOUR, is_total=True) == []
+
+
+async def test_energy_of_a_site_that_begins_to_send_readings_is_not_counted_twice(store: Store, settle: Settle) -> None:
+    await store.write(A, telling(*(power(minute, 60_000.0) for minute in range(-2, 3))), now=NOW)
+    await store.write(A, batch([reading(n, at(minute), power_w=6_000.0) for n in (1, 2) for minute in (1, 2)]), now=NOW)
+    await settle()
+    assert await kilowatt_hours(store, start=NOW - HOUR) == {NOW - HOUR: 1.0, NOW: 0.2}
+    asked: dict[str, Any] = {"start": at(1), "end": at(3), "step": MINUTE}
+    assert await kilowatt_hours(store, **asked) == {at(1): 1.0, at(2): 0.2}
+
+
 async def test_totals_go_with_the_window_of_readings_and_stay_with_its_hold(
     store: Store, settle: Settle, time: Time
 ) -> None:

@@ -9,25 +9,21 @@ from weakref import WeakValueDictionary
 
 from agent.wire import Batch
 from backend.ids import AccountId, SiteId
-from backend.store import told
-from backend.store.influx import names, plan, series, tiers
+from backend.store.influx import names, tiers
+from backend.store.influx.answers import Answers
 from backend.store.influx.batches import Batches, Touch
 from backend.store.influx.client import Client
-from backend.store.influx.energy import EnergyQuestion
 from backend.store.influx.export import Export
 from backend.store.influx.newest import Newest
 from backend.store.influx.places import Places
 from backend.store.influx.retention import Retention
 from backend.store.influx.roller import Roller
-from backend.store.influx.schema import DAY_US
 from backend.store.influx.settings import InfluxSettings
-from backend.store.influx.sitetotals import SiteTotals
 from backend.store.influx.stale import Stale
 from backend.store.influx.times import microseconds
 from backend.store.influx.watch import Watch
 from backend.store.influx.windows import Windows
 from backend.store.influx.writing import Writer
-from backend.store.metrics import METRICS
 from backend.store.protocol import (
     DEFAULT_WINDOWS,
     NO_HOLDS,
@@ -61,6 +57,7 @@ class InfluxStore:
         self._newest = Newest(self._client, clock)
         self._stale = Stale(self._client, self._batches, settings.prefix, clock)
         self._watch = Watch(self._batches, clock, self._on_touch)
+        self._answers = Answers(self._client, self._places, self._windows, self._stale, self._watch, clock)
         self._roller = Roller(self._client, self._stale)
         self._retention = Retention(self._client, self._batches, self._windows, settings.prefix, clock)
         # What is rolled up, swept or erased of one account is not so at once.
@@ -98,11 +95,8 @@ class InfluxStore:
 
     async def series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
         """Answer a query; `Store.series` says how."""
-        _ = METRICS[query.metric]
         await self._prepared(account)
-        return await self._with_told(
-            account, query, await self._data(account, with_rollups=plan.grain(query) is not None)
-        )
+        return await self._answers.series(account, query)
 
     async def fleet(
         self,
@@ -115,27 +109,15 @@ class InfluxStore:
         site: SiteId | None = None,
     ) -> Sequence[Total]:
         """Totals over time; `Store.fleet` says which."""
-        queries = [
-            SeriesQuery(metric=METRICS[metric].name, start=start, end=end, step=step, across="sum", site=site)
-            for metric in metrics
-        ]
         await self._prepared(account)
-        data = await self._data(account, with_rollups=True)
-        found = []
-        for query in queries:
-            answer = await self._with_told(account, query, data)
-            found.append(Total(query.metric, answer[0].points if answer else ()))
-        return found
+        return await self._answers.fleet(account, metrics, start, end, step, site)
 
     async def told(
         self, account: AccountId, *, start: datetime, end: datetime, site: SiteId | None = None, most: int = 200_000
     ) -> Sequence[Told]:
         """What sites told in place of readings; `Store.told` says in which order."""
         await self._prepared(account)
-        kept = await self._windows.of(account, "telemetry_raw")
-        from_us = microseconds(self._clock() - kept.window)
-        totals = SiteTotals(self._client, account, self._places.to_read("raw", kept), from_us)
-        return await totals.rows(start, end, site, most)
+        return await self._answers.told(account, start, end, site, most)
 
     async def energy(
         self,
@@ -149,18 +131,7 @@ class InfluxStore:
     ) -> Sequence[Energy]:
         """What machines took, kWh; `Store.energy` says how it is counted."""
         await self._prepared(account)
-        query = SeriesQuery(metric="power_w", start=start, end=end, step=step)
-        question = EnergyQuestion(
-            client=self._client,
-            account=account,
-            start_us=series.first_step_us(query),
-            end_us=microseconds(end),
-            step_us=series.step_us(query),
-            site=site,
-            is_total=is_total,
-            data=await self._data(account, with_rollups=True),
-        )
-        return await question.answer()
+        return await self._answers.energy(account, start, end, step, site, is_total=is_total)
 
     async def tend(self, *, now: datetime) -> None:
         """Make the rollups that are due, of all accounts. Until then their hours are answered from the points."""
@@ -279,32 +250,6 @@ class InfluxStore:
             raw=self._places.to_read("raw", raw),
             raw_window=raw.window,
             into={"5m": self._places.to_write("5m", rolled), "1h": self._places.to_write("1h", rolled)},
-        )
-
-    async def _with_told(self, account: AccountId, query: SeriesQuery, data: plan.Data) -> Sequence[Series]:
-        async def of_machines(query: SeriesQuery) -> Sequence[Series]:
-            return await series.answer(self._client, account, query, plan.segments(query, data))
-
-        found = await of_machines(query)
-        if (field := told.field_of(query)) is None:
-            return found
-        sites = await SiteTotals(self._client, account, data.raw, data.raw_from_us).steps(query, field)
-        return await told.joined(query, found, sites, of_machines)
-
-    async def _data(self, account: AccountId, *, with_rollups: bool) -> plan.Data:
-        """What there is of an account, and what of it is up to date."""
-        now = self._clock()
-        raw = await self._windows.of(account, "telemetry_raw")
-        rolled = await self._windows.of(account, "telemetry_rollup")
-        if with_rollups:
-            await self._watch.look(account)
-        return plan.Data(
-            raw=self._places.to_read("raw", raw),
-            raw_from_us=microseconds(now - raw.window),
-            rolled=self._places.rolled(rolled),
-            rolled_from_us=microseconds(now - rolled.window),
-            stale_hours_us=list(await self._stale.hours(account)) if with_rollups else (),
-            end_us=microseconds(now) + DAY_US,
         )
 
     def _on_touch(self, account: AccountId, touch: Touch | None) -> None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Final
 
 from agent.wire import Aggregate
@@ -17,6 +18,7 @@ from backend.store import told
 from backend.store.influx import names
 from backend.store.influx.client import Client
 from backend.store.influx.queries import Column, Select, Tags
+from backend.store.influx.rollup import GAP_US
 from backend.store.influx.schema import DAY_US
 from backend.store.influx.series import first_step_us, step_us
 from backend.store.influx.times import microseconds, moment
@@ -26,6 +28,7 @@ _MARK: Final = "|"
 _MOST: Final = 1_000_000
 _WHOLE: Final = _MARK
 """The group that is the whole site."""
+_US_WATTS_IN_KWH: Final = 3.6e12
 
 
 def lines(account: AccountId, site: str, totals: Iterable[Aggregate]) -> list[str]:
@@ -102,6 +105,35 @@ class SiteTotals:
         found: defaultdict[SiteId, dict[datetime, float]] = defaultdict(dict)
         for (site, at), (total, count) in parts.items():
             found[site][at] = total / count / told.scale(field)
+        return found
+
+    async def energy(self, start_us: int, end_us: int, length_us: int, site: SiteId | None) -> told.Told:
+        """The kWh of each site by step: each whole total's power over the time since the one before it."""
+        start_us = max(start_us, self.from_us)
+        question = Select(
+            account=self.account,
+            measurement="told",
+            columns=(Column("machines"), Column(told.POWER)),  # the first is in every point
+            start_us=start_us - GAP_US,
+            end_us=end_us,
+            tags=Tags((*Tags.where(site=site).of, ("group", (_WHOLE,)))),
+            by=("site",),
+        )
+        powers: defaultdict[SiteId, dict[int, float | None]] = defaultdict(dict)
+        for bucket in reversed(self.buckets):  # of a total in several buckets the newest holds
+            (tables,) = await self.client.select(bucket, question)
+            for table in tables:
+                powers[SiteId(table.tags["site"])].update((time_us, power) for time_us, _, power in table.rows)
+        scale = told.scale(told.POWER) * _US_WATTS_IN_KWH
+        found: dict[SiteId, dict[datetime, float]] = {}
+        for of_site, of_times in powers.items():
+            steps: defaultdict[datetime, float] = defaultdict(float)
+            for before_us, time_us in pairwise(sorted(of_times)):
+                power = of_times[time_us]
+                if time_us >= start_us and time_us - before_us <= GAP_US and power is not None:
+                    steps[moment(time_us // length_us * length_us)] += power * (time_us - before_us) / scale
+            if steps:
+                found[of_site] = steps
         return found
 
     async def days(self, end_us: int) -> list[date]:
