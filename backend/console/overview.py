@@ -1,20 +1,21 @@
 """What the first page says, as numbers: totals, machines worst first, a map of the farm.
 
 Pure: readings and warnings in, dataclasses out, the time as an argument. Missing stays missing: a total
-counts the machines that gave the value, and a machine that has gone silent adds nothing to any total.
+counts the machines that gave the value, and a machine that has gone silent adds nothing to any total. A site that tells
+totals in place of readings counts with the newest of them.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from agent.wire import MachineId, Reading, State
+from agent.wire import Aggregate, MachineId, Reading, Spread, State
 from backend.ids import SiteId
-from backend.store.protocol import Latest
+from backend.store.protocol import Latest, Told
 
 SILENT_AFTER: Final = timedelta(minutes=5)
 """Without a reading for so long, a machine's last state is history; `agent_silent` waits as long."""
@@ -22,6 +23,8 @@ SILENT_AFTER: Final = timedelta(minutes=5)
 SILENT: Final = "silent"
 STATES: Final = ("fault", State.UNREACHABLE.value, SILENT, State.IDLE.value, State.PAUSED.value, State.HASHING.value)
 """Worst first."""
+
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 SEVERITIES: Final = ("critical", "warning", "info")
 """Worst first."""
@@ -85,10 +88,11 @@ class Totals:
     """The whole farm; `None` where no machine gave the value."""
 
     machines: int
+    told: int  # of them those of which only their site's totals are known
     states: Mapping[str, int]  # every state of STATES, in that order
     severities: Mapping[str, int]  # alarms; every severity, in order
     hashrate_ths: float | None
-    expected_ths: float | None
+    expected_ths: float | None  # of all machines: no site tells it of machines that it does not name
     power_w: float | None
     efficiency_j_per_th: float | None  # over machines that give both power and hashrate
     hottest_chip_c: float | None
@@ -126,8 +130,15 @@ class Farm:
         return sum(len(trouble.alarms) for trouble in self.troubles)
 
 
-def farm(latest: Iterable[Latest], alarms: Sequence[Alarm], sites: Mapping[SiteId, str], *, now: datetime) -> Farm:
-    """Put readings and alarms together; alarms that have ended are told apart."""
+def farm(
+    latest: Iterable[Latest],
+    alarms: Sequence[Alarm],
+    sites: Mapping[SiteId, str],
+    told: Iterable[Told] = (),
+    *,
+    now: datetime,
+) -> Farm:
+    """Put readings, alarms and what sites `told` lately together; alarms that have ended are told apart."""
     over = sorted((a for a in alarms if a.ended), key=lambda a: a.ended or now, reverse=True)
     alarms = [alarm for alarm in alarms if not alarm.ended]
     by_machine: dict[tuple[SiteId, MachineId | None], list[Alarm]] = {}
@@ -145,7 +156,7 @@ def farm(latest: Iterable[Latest], alarms: Sequence[Alarm], sites: Mapping[SiteI
     ]
     machines.sort(key=_worst_first)
     return Farm(
-        totals=_totals(machines, alarms),
+        totals=_totals(machines, alarms, _newest(told, machines)),
         machines=tuple(machines),
         troubles=_troubles(alarms),
         over=tuple(over),
@@ -169,25 +180,50 @@ def _worst_first(machine: Machine) -> tuple[int, int, float, str]:
     return severity, STATES.index(machine.state), made if made is not None else 1.0, machine.id
 
 
-def _totals(machines: Sequence[Machine], alarms: Sequence[Alarm]) -> Totals:
+def _newest(told: Iterable[Told], machines: Iterable[Machine]) -> list[Aggregate]:
+    """Of each site the newest total of all its machines, where it is newer than what its machines said."""
+    heard: defaultdict[SiteId, list[datetime]] = defaultdict(list)
+    for machine in machines:
+        heard[machine.site].append(machine.reading.time)
+    newest: dict[SiteId, Aggregate] = {}
+    for one in sorted(told, key=lambda one: one.total.time):
+        if one.total.make is None and one.total.model is None and one.total.time > max(heard[one.site], default=_NEVER):
+            newest[one.site] = one.total
+    return list(newest.values())
+
+
+def _totals(machines: Sequence[Machine], alarms: Sequence[Alarm], told: Sequence[Aggregate]) -> Totals:
     heard = [machine.reading for machine in machines if machine.is_heard]
     both = [(r.power_w, r.hashrate_ths) for r in heard if r.power_w is not None and r.hashrate_ths is not None]
+    both += [
+        (power.total, rate.total)
+        for power, rate in ((total.power_w, total.hashrate_ths) for total in told)
+        if power and rate and power.machines == rate.machines and power.total is not None and rate.total is not None
+    ]
     both_ths = sum(ths for _, ths in both)
     hottest = max((r for r in heard if r.chip_temp_c is not None), key=lambda r: r.chip_temp_c or 0, default=None)
     states = Counter(machine.state for machine in machines)
+    for total in told:
+        states.update({state.value: getattr(total, state.value) for state in State})
     severities = Counter(alarm.severity for alarm in alarms)
+    times = [*(machine.reading.time for machine in machines), *(total.time for total in told)]
     return Totals(
-        machines=len(machines),
+        machines=states.total(),
+        told=sum(total.machines for total in told),
         states={state: states[state] for state in STATES},
         severities={severity: severities[severity] for severity in SEVERITIES},
-        hashrate_ths=_sum(r.hashrate_ths for r in heard),
-        expected_ths=_sum(m.reading.expected_ths for m in machines if m.state != State.PAUSED.value),
-        power_w=_sum(r.power_w for r in heard),
+        hashrate_ths=_sum([*(r.hashrate_ths for r in heard), *(_total(total.hashrate_ths) for total in told)]),
+        expected_ths=None if told else _sum(m.reading.expected_ths for m in machines if m.state != State.PAUSED.value),
+        power_w=_sum([*(r.power_w for r in heard), *(_total(total.power_w) for total in told)]),
         efficiency_j_per_th=sum(watts for watts, _ in both) / both_ths if both_ths else None,
         hottest_chip_c=hottest.chip_temp_c if hottest else None,
         hottest_machine=MachineId(hottest.machine) if hottest else None,
-        newest=max((machine.reading.time for machine in machines), default=None),
+        newest=max(times, default=None),
     )
+
+
+def _total(spread: Spread | None) -> float | None:
+    return None if spread is None else spread.total
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -71,17 +71,17 @@ async def farm_now(call: Call[Choice]) -> web.Response:
 
 async def _farm(call: Call[Choice]) -> Farm:
     latest = await call.services.store.latest(call.account)
+    told = await call.services.store.told(call.account, start=call.now - SILENT_AFTER, end=call.now + SILENT_AFTER)
     async with call.services.database.read() as session:
         names = {SiteId(site.id): site.name for site in await sites.listed(session, call.account)}
-        told = await alarms(session, call.account, now=call.now)
-    return farm(latest, told, names, now=call.now)
+        fired = await alarms(session, call.account, now=call.now)
+    return farm(latest, fired, names, told, now=call.now)
 
 
 def _tag(shown: Farm, view: View) -> str:
     """Changes when anything shown does: a machine and a time have one reading, and ages are told by the browser."""
-    seen = hashlib.sha256(
-        f"{files.version()} {view.link} {sorted(shown.sites.items())} {shown.troubles} {shown.over}".encode()
-    )
+    above = f"{shown.totals} {shown.troubles} {shown.over}"
+    seen = hashlib.sha256(f"{files.version()} {view.link} {sorted(shown.sites.items())} {above}".encode())
     for machine in shown.machines:
         seen.update(f"{machine.id} {machine.state} {machine.reading.time.timestamp()}\n".encode())
     return f'"{seen.hexdigest()[:32]}"'

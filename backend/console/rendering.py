@@ -154,7 +154,7 @@ def _warnings(count: int) -> str:
 def _summary(farm: Farm) -> str:
     """What a screen reader says when it changes; no figures that change with each poll."""
     totals = farm.totals
-    if not farm.machines:
+    if not farm.totals.machines:
         return "No machine has reported yet."
     warnings = _severity_words(totals.severities).replace(" · ", ", ") or "none"
     return f"{totals.hashing} of {totals.machines} machines hashing. Warnings: {warnings}."
@@ -162,7 +162,7 @@ def _summary(farm: Farm) -> str:
 
 def _title(farm: Farm) -> str:
     """Of the browser's tab: what needs a person, seen from another tab."""
-    if not farm.machines:
+    if not farm.totals.machines:
         return "ItsMiner"
     hashing = f"{farm.totals.hashing}/{farm.totals.machines}"
     return f"({farm.alarms}) {hashing} hashing" if farm.alarms else f"{hashing} hashing · ItsMiner"

@@ -97,7 +97,8 @@ def power(minute: float, watts: float | None) -> Aggregate:
 
 async def kilowatt_hours(store: Store, **asked: Any) -> dict[Any, float]:
     """Of all machines and sites, rounded to what an hour of 0.1 W comes to."""
-    found = await store.energy(A, **({"start": NOW, "end": NOW + 3 * HOUR, "step": HOUR} | asked), is_total=True)
+    span: dict[str, Any] = {"start": NOW, "end": NOW + 3 * HOUR, "step": HOUR}
+    found = await store.energy(A, **(span | asked), is_total=True)
     return {at: round(value, 4) for energy in found for at, value in energy.points}
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
-from agent.wire import Board, State
+from agent.wire import Aggregate, Board, Spread, State
 from backend.console.overview import SILENT, farm
-from tests.backend.console.farms import NAMES, NOW, alarm, latest, machine
+from backend.ids import SiteId
+from backend.store.protocol import Told
+from tests.backend.console.farms import NAMES, NOW, SITE, alarm, latest, machine
+
+SOUTH = SiteId("sit_south")
 
 
 def test_totals_add_what_machines_gave_and_leave_out_what_they_did_not() -> None:
@@ -107,3 +114,31 @@ def test_the_hottest_machine_is_named() -> None:
     hot = latest(2, boards=(Board(index=0, chip_temp_c=101),))
     totals = farm([latest(1), hot], [], NAMES, now=NOW).totals
     assert (totals.hottest_chip_c, totals.hottest_machine) == (101, machine(2))
+
+
+def told(machines: int = 7, *, age_s: float = 30, site: SiteId = SOUTH, **fields: Any) -> Told:
+    """A total of a site: all but one of its machines hash at 100 TH/s and take 3 kW."""
+    of_hashing = machines - 1
+    spreads = {
+        "hashrate_ths": Spread(machines=of_hashing, total=100.0 * of_hashing, p10=99, p50=100, p90=101),
+        "power_w": Spread(machines=of_hashing, total=3_000.0 * of_hashing, p10=2_990, p50=3_000, p90=3_010),
+    }
+    counts = {"machines": machines, "hashing": of_hashing, "idle": 0, "paused": 0, "unreachable": 1, "fault": 0}
+    return Told(site, Aggregate(**({"time": NOW - timedelta(seconds=age_s)} | counts | spreads | fields)))
+
+
+def test_a_site_that_tells_totals_counts_once_with_the_newest_of_them() -> None:
+    site = [told(8, age_s=90), told(), told(6, model="M50S++"), told(9, age_s=150)]
+    totals = farm([latest(1)], [], NAMES, site, now=NOW).totals
+    assert (totals.machines, totals.told) == (8, 7)
+    assert (totals.hashing, totals.states["unreachable"]) == (7, 1)
+    assert (totals.hashrate_ths, totals.power_w) == (700, 21_000)
+    assert totals.efficiency_j_per_th == pytest.approx(30)
+    assert totals.expected_ths is None, "nobody says what the others should make"
+    few = Spread(machines=5, total=15_000, p10=1, p50=2, p90=3)
+    assert farm([], [], NAMES, [told(power_w=few)], now=NOW).totals.efficiency_j_per_th is None, "one does not say"
+
+
+def test_a_site_that_sends_readings_again_counts_by_its_machines() -> None:
+    totals = farm([latest(1, age_s=10)], [], NAMES, [told(site=SITE)], now=NOW).totals
+    assert (totals.machines, totals.told, totals.hashrate_ths) == (1, 0, 100)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 
 import pytest
 
+from agent.aggregate import totals
 from agent.wire import Reading, State
 from backend.api.route import Route
 from backend.console import files, pages
 from tests.backend.console.farms import NOW, latest, machine
 from tests.backend.console.served import Served, Tenant, fetched
+from tests.backend.readings import batch
 
 
 def hour_of(number: int, hashrate_ths: float = 100.0) -> list[Reading]:
@@ -100,6 +103,21 @@ async def test_the_farm_shows_totals_machines_warnings_and_charts(backend: Serve
     line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)
     assert line is not None
     assert line[1].count("L") == 30  # two minutes a step
+
+
+async def test_a_farm_that_tells_totals_only_is_shown_by_them(backend: Served) -> None:
+    tenant = await backend.tenant()
+    machines = [latest(number, age_s=30).reading for number in range(7)]
+    for age_s in (600, 90, 30):
+        time = backend.now - timedelta(seconds=age_s)
+        told = batch(site=tenant.site, sent_at=backend.now, aggregates=tuple(totals(time, machines)))
+        assert await backend.store.write(tenant.account, told, now=backend.now)
+    text = await shown(backend, tenant)
+    assert "700 TH/s" in text
+    assert "21.0 kW" in text
+    assert "of 7 machines" in text
+    assert "Of 7 machines only their site's totals are known" in html.unescape(text)
+    assert "mnr-" not in text.partition("reveal")[0]
 
 
 async def test_a_rule_that_is_no_more_keeps_its_warnings_readable(backend: Served) -> None:
