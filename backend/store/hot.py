@@ -21,7 +21,8 @@ import duckdb
 
 from agent.wire import Aggregate, Batch, Reading
 from backend.ids import AccountId, SiteId
-from backend.store import columns
+from backend.store import arriving, columns
+from backend.store.arriving import arrived
 from backend.store.columns import Kind
 from backend.store.instance import Instance, quoted
 from backend.store.keys import BadKey, Keys
@@ -129,7 +130,7 @@ class HotFile:
             if any(batch.readings for batch in batches):
                 _insert(cursor, batches, self.next_commit())
             if totals := [(one.batch.site, total) for one in fresh for total in _told(one, kept_for)]:
-                cursor.register("incoming_told", columns.totals(totals))
+                cursor.register("incoming_told", arriving.totals(totals))
                 cursor.execute(f"INSERT INTO told BY NAME SELECT *, {self.next_commit()} AS written FROM incoming_told")  # noqa: S608
         return is_new
 
@@ -284,13 +285,14 @@ def _told(incoming: Incoming, window: timedelta) -> Iterator[Aggregate]:
 
 
 def _insert(cursor: duckdb.DuckDBPyConnection, batches: Sequence[Batch], commit: int) -> None:
-    cursor.register("incoming_readings", columns.readings(batches))
-    cursor.register("incoming_boards", columns.boards(batches))
-    cursor.register("incoming_latest", columns.newest(batches))
+    new = arrived(batches)
+    cursor.register("incoming_readings", new.readings)
+    cursor.register("incoming_boards", new.boards)
+    cursor.register("incoming_latest", new.newest)
     cursor.execute(f"INSERT INTO readings BY NAME SELECT *, {commit} AS written FROM incoming_readings")  # noqa: S608
     cursor.execute(f"INSERT INTO boards BY NAME SELECT *, {commit} AS written FROM incoming_boards")  # noqa: S608
     cursor.execute(
         "INSERT INTO latest BY NAME SELECT * FROM incoming_latest ON CONFLICT (machine) DO UPDATE"
         " SET site = excluded.site, time = excluded.time, reading = excluded.reading WHERE excluded.time > latest.time"
     )
-    touch(cursor, {reading.time for batch in batches for reading in batch.readings}, commit)
+    touch(cursor, new.times, commit)

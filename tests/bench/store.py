@@ -22,6 +22,7 @@ from rich.table import Table
 
 from backend.ids import AccountId
 from backend.store import columns
+from backend.store.arriving import arrived
 from backend.store.embedded import EmbeddedStore
 from backend.store.instance import Instance
 from backend.store.keys import Keys
@@ -107,9 +108,9 @@ def _raw_polls_s(folder: Path) -> float:
         instance = Instance(folder / "spill", memory_mb=512)
         instance.attach(A, folder / "raw.duckdb", Keys(bytes(32)).make(folder / "key", A))
         tables = [
-            (columns.readings([one]), columns.boards([one]))
+            (made.readings, made.boards)
             for number in range(40)
-            for one in [batch(polls(500, NOW - timedelta(minutes=number)))]
+            for made in [arrived([batch(polls(500, NOW - timedelta(minutes=number)))])]
         ]
         with instance.cursor(A) as cursor:
             for table in columns.TABLES:
