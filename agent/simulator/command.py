@@ -98,7 +98,8 @@ def simulate(
     """Simulate a farm of miners on loopback, until Ctrl-C.
 
     Each machine is one address that answers as its firmware does (TCP 4028, HTTP 80, Whatsminer v3 on 4433).
-    Families whose ports may not be bound are left out, with a word on stderr.
+    Families whose ports may not be bound are left out, with a word on stderr. SIGHUP ends all faults and begins the
+    fault script again, as its file is then.
     """
     logs.configure()
     if captures is not None and mix is not None:
@@ -116,9 +117,9 @@ def simulate(
 
 
 async def _run(farm: Farm, faults: str | None, *, as_json: bool) -> None:
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     async with farm.listening():
         for family, reason in farm.left_out.items():
             click.echo(f"itsminer-agent: left out {family}: {reason}", err=True)
@@ -127,8 +128,21 @@ async def _run(farm: Farm, faults: str | None, *, as_json: bool) -> None:
         script = _script(faults, farm.machines)
         if script is not None:
             script.begin(farm.clock())
+        loop.add_signal_handler(signal.SIGHUP, _begin_again, farm, faults)
         click.echo(_as_json(farm.machines) if as_json else _summary(farm.machines, script))
         await stop.wait()
+
+
+def _begin_again(farm: Farm, faults: str | None) -> None:
+    try:
+        script = _script(faults, farm.machines)
+    except Misconfigured as error:
+        click.echo(f"itsminer-agent: the faults stay as they were: {error}", err=True)
+        return
+    for machine in farm.machines:
+        machine.faults.end()
+    if script is not None:
+        script.begin(farm.clock())
 
 
 def _script(faults: str | None, machines: Sequence[Machine]) -> Script | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,16 +26,9 @@ BAD = (
 )
 
 
-async def test_the_good_machines_are_read_in_every_round_beside_every_kind_of_bad_one(
-    here: World, tmp_path: Path
-) -> None:
-    script = tmp_path / "faults.toml"
-    # They are good while they are found, then break: the harder case.
-    script.write_text(
-        "".join(f'[[fault]]\nfault = "{bad}"\nmachines = "{n}"\nat = "30s"\n\n' for n, bad in enumerate(BAD, start=1))
-    )
+async def test_the_good_machines_are_read_in_every_round_beside_every_kind_of_bad_one(here: World) -> None:
     count = len(BAD) + 8
-    await here.start_farm("--mix", f"whatsminer:{count}", "--base", take(count)[0], "--faults", str(script))
+    await here.start_farm("--mix", f"whatsminer:{count}", "--base", take(count)[0])
     await here.enrol()
     await here.start_agent()
 
@@ -45,6 +37,8 @@ async def test_the_good_machines_are_read_in_every_round_beside_every_kind_of_ba
         return listed
 
     await until(machines, lambda found: len(found) == count)
+    # They are good while they are found, then break: the harder case.
+    here.suffer("".join(f'[[fault]]\nfault = "{bad}"\nmachines = "{n}"\n' for n, bad in enumerate(BAD, start=1)))
 
     async def down() -> int:
         return sum(machine["state"] == "unreachable" for machine in await machines())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,48 +15,34 @@ from tests.world.world import World
 pytestmark = pytest.mark.timeout(180)
 
 SCRIPT = """
-[[fault]]
-fault = "zero_hashrate"
-machines = "1"
-at = "0s"
-for = "22s"
-
-[[fault]]
-fault = "fan_stopped"
-machines = "2"
-at = "0s"
-for = "22s"
-
-[[fault]]
-fault = "overheating"
-machines = "3"
-at = "0s"
-for = "22s"
-
-[[fault]]
-fault = "unreachable"
-machines = "4"
-at = "12s"
-for = "20s"
+fault = [
+    { fault = "zero_hashrate", machines = "1" },
+    { fault = "fan_stopped", machines = "2" },
+    { fault = "overheating", machines = "3" },
+    { fault = "unreachable", machines = "4" },
+]
 """
 RULES_BROKEN = {"machine_not_hashing", "fan_stopped", "chip_hot", "machine_offline"}
 
 
-async def test_a_broken_machine_is_warned_about_mailed_and_texted_and_no_name_leaves(
-    here: World, tmp_path: Path
-) -> None:
-    script = tmp_path / "faults.toml"
-    script.write_text(SCRIPT)
+async def test_a_broken_machine_is_warned_about_mailed_and_texted_and_no_name_leaves(here: World) -> None:
     addresses = take(16)  # of fewer, four that break are a third: then the site itself is degraded
-    await here.start_farm("--mix", "whatsminer:10,avalon:6", "--base", addresses[0], "--faults", str(script))
+    await here.start_farm("--mix", "whatsminer:10,avalon:6", "--base", addresses[0])
     await here.enrol()
     await here.start_agent()
+
+    async def hashing() -> int:
+        return sum(machine["state"] == "hashing" for machine in (await here.get("/v1/machines"))["machines"])
+
+    await until(hashing, lambda count: count == len(addresses))
+    here.suffer(SCRIPT)
 
     async def warnings() -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = (await here.get("/v1/warnings", state="all"))["warnings"]
         return listed
 
     await until(warnings, lambda found: {one["rule"] for one in found} >= RULES_BROKEN, deadline_s=60)
+    here.suffer()
     over = await until(warnings, lambda found: all(one.get("resolved_at") for one in found), deadline_s=60)
 
     async def told() -> tuple[str, str]:

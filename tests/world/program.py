@@ -44,6 +44,11 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    def send(self, number: int) -> None:
+        """Send it a signal, and do not wait for what it does then."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None

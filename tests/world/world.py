@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -72,11 +73,18 @@ class World:
         return self.folder / "agent.toml"
 
     @property
+    def _faults(self) -> Path:
+        return self.folder / "faults.toml"
+
+    @property
     def identifiers(self) -> list[str]:
         return sorted({word for machine in self.machines for word in machine["identifiers"]})
 
     async def start_farm(self, *arguments: str) -> None:
-        """Start the simulator and wait until every machine listens."""
+        """Start the simulator and wait until every machine listens. All are well, unless `--faults` is given."""
+        if "--faults" not in arguments:
+            self._faults.write_text("fault = []")
+            arguments = (*arguments, "--faults", str(self._faults))
         self.farm = Program("agent", "simulate", "--json", *arguments, log=self.folder / "farm.log")
         await self.farm.start()
 
@@ -89,6 +97,11 @@ class World:
 
         self.machines = await self.farm.until(listening)
         self.ranges = '", "'.join(machine["address"] for machine in self.machines)
+
+    def suffer(self, script: str = "fault = []") -> None:
+        """From now on the machines have the faults of this script and no others."""
+        self._faults.write_text(script)
+        self.farm.send(signal.SIGHUP)
 
     async def start_backend(self) -> None:
         """Start the backend (again, on the same port) and wait until it is healthy."""

@@ -15,7 +15,7 @@ import pytest
 
 from agent.simulator.capture import captures_in
 from tests import loopback
-from tests.agent.simulator.asking import exchange, http, rpc
+from tests.agent.simulator.asking import exchange, http, rpc, until
 from tests.agent.simulator.test_capture import write_recording
 from tests.conftest import FarmProcess
 
@@ -182,3 +182,28 @@ def test_it_stops_at_once() -> None:
     assert process.wait(10) == 0
     assert time.monotonic() - begin < 5
     process.stdout.close()
+
+
+async def test_the_script_is_read_again_on_sighup_and_a_bad_one_changes_nothing(
+    farm_process: FarmProcess, tmp_path: Path
+) -> None:
+    script = tmp_path / "faults.toml"
+    script.write_text('fault = [{ fault = "garbage", machines = "1" }]')
+    process, (first, second) = farm_process("--mix", "avalon:2", "--faults", str(script), machines=2)
+
+    async def sound() -> list[bool]:
+        return [b"STATUS" in await exchange(one["address"], 4028, b'{"command":"version"}') for one in (first, second)]
+
+    assert await sound() == [False, True]
+    script.write_text('fault = [{ fault = "garbage", machines = "3" }]')
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr is not None
+    assert "the faults stay as they were" in process.stderr.readline()
+    assert await sound() == [False, True]
+    script.write_text('fault = [{ fault = "garbage", machines = "2" }]')
+    process.send_signal(signal.SIGHUP)
+
+    async def changed() -> bool:
+        return await sound() == [True, False]
+
+    assert await until(changed)
