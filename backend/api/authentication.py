@@ -31,7 +31,7 @@ async def admit(request: web.Request, route: Route[Any], services: Services, *, 
         ask = {"WWW-Authenticate": "Bearer"}
         raise Problem(401, "send a valid token: Authorization: Bearer …", headers=ask)
     right = RIGHTS[route.access]
-    if not _may(bearer, right):
+    if not may(bearer, right):
         raise Problem(403, f"{bearer.role or bearer.kind} may not: {right.means}")
     if bearer.lacks_second_factor and route.access != "self":
         raise Problem(403, "this needs a log-in with a second factor", kind="second-factor")
@@ -45,7 +45,8 @@ async def _bearer(services: Services, presented: str, now: datetime) -> Bearer |
         return await tokens.bearer(session, presented, now=now)
 
 
-def _may(bearer: Bearer, right: Right) -> bool:
+def may(bearer: Bearer, right: Right) -> bool:
+    """Whether a row of the table lets them in."""
     match bearer.kind:
         case "member":
             return bearer.role in right.members

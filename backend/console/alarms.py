@@ -29,10 +29,17 @@ async def alarms(session: AsyncSession, account: AccountId, *, now: datetime) ->
     return [_alarm(warning) for warning in (*firing, *over)]
 
 
+async def of_machine(session: AsyncSession, account: AccountId, machine: MachineId, *, now: datetime) -> list[Alarm]:
+    """What fires of one machine, and what ended lately, newest first."""
+    found = await warnings.listed(session, account, which="all", machine=machine, limit=MOST)
+    return [_alarm(one) for one in found if one.resolved_at is None or one.resolved_at >= now - LATELY]
+
+
 def _alarm(warning: Warning) -> Alarm:
     rule = _rules().get(warning.rule)  # None: it fired before the rule was taken out
     unit = rule.unit if rule else None
     return Alarm(
+        id=warning.id,
         rule=warning.rule,
         title=rule.title if rule else warning.rule.replace("_", " ").capitalize(),
         severity=warning.severity,
@@ -44,6 +51,7 @@ def _alarm(warning: Warning) -> Alarm:
         threshold=_measured(warning.threshold or None, unit),
         advice=rule.first if rule else None,
         ended=warning.resolved_at,
+        is_acknowledged=warning.acknowledged_at is not None,
     )
 
 

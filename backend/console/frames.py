@@ -9,47 +9,62 @@ from aiohttp import web
 
 from backend.api.route import HTML, Call, Route
 from backend.api.visits import VISIT
-from backend.console import files, rendering
+from backend.console import costs, declaring, files, machine, people, privacy, rendering, telling, warning
+from backend.console.parts import Part
+from backend.console.speech import spoken
 
-_PAGES: Final[Mapping[str, tuple[str, str]]] = {
+_FRAMES: Final[Mapping[str, tuple[str, str]]] = {
     "/": ("page", "The first page; its farm comes from /console/farm"),
     "/register": ("register", "The page that opens an account"),
     "/verify": ("verify", "The page that takes the code from a text"),
     "/login": ("login", "The page that logs people in"),
     "/forgot": ("forgot", "The page that sends a link to set a new password"),
     "/confirm": ("confirm", "The page that links of our mails open"),
-    "/account": ("account", "The page of one's own log-in; its inside comes from /console/account"),
-    "/manage": ("manage", "The page of an account's sites, members, tokens; its inside comes from /console/manage"),
 }
 """Path → template, and what it is."""
+PARTS: Final[Sequence[Part]] = (
+    *costs.PARTS, *machine.PARTS, *warning.PARTS, *telling.PARTS, *declaring.PARTS, *privacy.PARTS, *people.PARTS,
+)  # fmt: skip
+"""Pages whose inside is asked for with a token."""
 
 
-def _frame(name: str) -> Callable[[Call[Any]], Awaitable[web.Response]]:
+def _frame(path: str, template: str, title: str = "") -> Callable[[Call[Any]], Awaitable[web.Response]]:
     async def handler(call: Call[Any]) -> web.Response:
         contact = call.services.settings.contact
         text = rendering.frame(
+            spoken(call.request),
             contact_name=contact.name,
             contact_email=contact.email,
             version=files.version(),
-            page=name,
+            template=template,
+            page=path.removeprefix("/"),
+            title=title,
             visit=call.request[VISIT],
         )
-        return files.page(text, {"Cache-Control": "no-cache"})
+        return files.page(text, {"Cache-Control": "no-cache", "Vary": "Accept-Language"})
 
-    handler.__doc__ = f"The page `{name}`."
+    handler.__doc__ = f"The page `{path}`."
     return handler
 
 
-ROUTES: Final[Sequence[Route[Any]]] = tuple(
-    Route(
+def _route(path: str, summary: str, handler: Callable[[Call[Any]], Awaitable[web.Response]]) -> Route[Any]:
+    return Route(
         method="GET",
         path=path,
-        handler=_frame(name),
+        handler=handler,
         access="public",
         summary=summary,
         query=files.Anything,
         media_type=HTML,
     )
-    for path, (name, summary) in _PAGES.items()
+
+
+ROUTES: Final[Sequence[Route[Any]]] = (
+    *(_route(path, summary, _frame(path, template)) for path, (template, summary) in _FRAMES.items()),
+    *(
+        _route(f"/{part.name}", f"The page for it: {part.summary}", _frame(f"/{part.name}", "inside", part.title))
+        for part in PARTS
+    ),
+    *(part.route for part in PARTS),
 )
-"""One for each page."""
+"""One for each page, and one for each inside."""

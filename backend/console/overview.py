@@ -34,6 +34,7 @@ SEVERITIES: Final = ("critical", "warning", "info")
 class Alarm:
     """A warning, firing or over."""
 
+    id: str
     rule: str
     title: str  # for people: "Chip too hot"
     severity: str
@@ -44,6 +45,7 @@ class Alarm:
     threshold: str | None = None
     advice: str | None = None  # what to do first
     ended: datetime | None = None  # None: it fires
+    is_acknowledged: bool = False  # somebody cares for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

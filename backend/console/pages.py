@@ -9,22 +9,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
 
 from backend.api.route import HTML, Call, Route
 from backend.config import BackendSettings
-from backend.console import files, frames, people, rendering
+from backend.console import files, frames, rendering
 from backend.console.alarms import alarms
 from backend.console.charts import charts, complete_until
 from backend.console.overview import SILENT_AFTER, Farm, farm
+from backend.console.speech import spoken
 from backend.console.view import View
 from backend.ids import SiteId
 from backend.registry import sites
-
-_LINES: Final = 200
-"""Rows that get a chart of their own."""
 
 
 class Choice(files.Anything):
@@ -32,33 +31,37 @@ class Choice(files.Anything):
 
     state: str = ""
     sort: str = ""
-    show: str = ""
+    site: str = ""
+    q: str = ""
+    page: str = ""
 
     @property
     def view(self) -> View:
-        return View.parse({"state": self.state, "sort": self.sort, "show": self.show})
+        return View.parse(self.model_dump())
 
 
 async def farm_now(call: Call[Choice]) -> web.Response:
     """The farm as HTML to put into the frame; 304 when it is what the asker already shows."""
-    view = call.query.view
+    view, tongue = call.query.view, spoken(call.request)
     now_shown = await _farm(call)
-    tag = _tag(now_shown, view)
-    headers = {"ETag": tag, "Cache-Control": "private, no-store", "Vary": "Authorization"}
+    tag = _tag(now_shown, view, tongue.code)
+    headers = {"ETag": tag, "Cache-Control": "private, no-store", "Vary": "Authorization, Accept-Language"}
     if call.request.headers.get("If-None-Match") == tag:
         return web.Response(status=304, headers=files.HEADERS | headers)
     chosen = view.pick(now_shown.machines)
-    rows = chosen if view.everything else chosen[: rendering.ROWS]
+    view = replace(view, page=min(view.page, max(1, -(-len(chosen) // rendering.ROWS))))  # the last one there is
+    rows = chosen[(view.page - 1) * rendering.ROWS : view.page * rendering.ROWS]
     lines = await charts(
         call.services.store,
         call.account,
-        [machine.id for machine in rows[:_LINES]],
+        [machine.id for machine in rows],
         until=complete_until((m.reading.time for m in now_shown.machines), fresh_since=call.now - SILENT_AFTER),
         now=call.now,
     )
-    # A thread, so that batches are taken in meanwhile: a thousand rows take a third of a second.
+    # A thread, so that batches are taken in meanwhile: a hundred rows take some ten milliseconds.
     text = await asyncio.to_thread(
         rendering.farm,
+        tongue,
         now_shown,
         view,
         rows,
@@ -78,10 +81,10 @@ async def _farm(call: Call[Choice]) -> Farm:
     return farm(latest, fired, names, told, now=call.now)
 
 
-def _tag(shown: Farm, view: View) -> str:
+def _tag(shown: Farm, view: View, language: str) -> str:
     """Changes when anything shown does: a machine and a time have one reading, and ages are told by the browser."""
     above = f"{shown.totals} {shown.troubles} {shown.over}"
-    seen = hashlib.sha256(f"{files.version()} {view.link} {sorted(shown.sites.items())} {above}".encode())
+    seen = hashlib.sha256(f"{files.version()} {language} {view.link} {sorted(shown.sites.items())} {above}".encode())
     for machine in shown.machines:
         seen.update(f"{machine.id} {machine.state} {machine.reading.time.timestamp()}\n".encode())
     return f'"{seen.hexdigest()[:32]}"'
@@ -102,7 +105,6 @@ ROUTES: Final[Sequence[Route[Any]]] = (
         query=Choice,
         media_type=HTML,
     ),
-    *people.ROUTES,
     *files.ROUTES,
 )
 """For the server's table of routes."""

@@ -1,65 +1,44 @@
-"""The insides of the pages about people: one's own log-in, and who and what has access to an account.
-
-They show what the API answers and send what it takes: what a page can do, any program can.
-"""
+"""The insides of the pages about people: one's own log-in, and who and what has access to an account."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-from aiohttp import web
 
 from backend.accounts.rights import ROLES, SCOPES
 from backend.api import logins, people, sites
-from backend.api.route import HTML, Call, Query, Route
-from backend.console import files, rendering
-
-_HEADERS: Final = {"Cache-Control": "private, no-store", "Vary": "Authorization"}
+from backend.api.route import Call
+from backend.console.parts import Part, may
 
 
-async def account(call: Call[Query]) -> web.Response:
+async def _account(call: Call[Any]) -> Mapping[str, object]:
     """Who is logged in, where, and with what."""
-    me, open_now = await logins.me(call), await logins.listed(call)
-    return files.page(rendering.part("account", me=me, sessions=open_now.sessions), _HEADERS)
+    return {"me": await logins.me(call), "sessions": (await logins.listed(call)).sessions}
 
 
-async def manage(call: Call[Query]) -> web.Response:
+async def _manage(call: Call[Any]) -> Mapping[str, object]:
     """Sites and their agents, members, tokens."""
-    settings = call.services.settings
-    farms, members, tokens = await sites.listed(call), await people.listed(call), await people.tokens_listed(call)
-    text = rendering.part(
-        "manage",
-        sites=farms.sites,
-        members=members.members,
-        tokens=[token for token in tokens.tokens if token.revoked_at is None],
-        is_owner=call.bearer_known.role == "owner",
-        own=call.member,
-        roles=ROLES[::-1] if call.bearer_known.role == "owner" else ROLES[:0:-1],
-        scopes=SCOPES,
-        backend_url=settings.public_url or str(call.request.url.origin()),
-    )
-    return files.page(text, _HEADERS)
+    is_owner = may(call, "own")
+    return {
+        "sites": (await sites.listed(call)).sites,
+        "members": (await people.listed(call)).members,
+        "tokens": [token for token in (await people.tokens_listed(call)).tokens if token.revoked_at is None],
+        "is_owner": is_owner,
+        "own": call.member,
+        "roles": ROLES[::-1] if is_owner else ROLES[:0:-1],
+        "scopes": SCOPES,
+        "backend_url": call.services.settings.public_url or str(call.request.url.origin()),
+    }
 
 
-ROUTES: Final[Sequence[Route[Any]]] = (
-    Route(
-        method="GET",
-        path="/console/account",
-        handler=account,
-        access="self",
-        summary="One's own log-in, as HTML for its page",
-        query=Query,
-        media_type=HTML,
-    ),
-    Route(
-        method="GET",
-        path="/console/manage",
-        handler=manage,
+PARTS: Final[Sequence[Part]] = (
+    Part(name="account", title="Account", access="self", summary="One's own log-in, as HTML", shows=_account),
+    Part(
+        name="manage",
+        title="Manage",
         access="manage_members",
-        summary="An account's sites, members and tokens, as HTML for their page",
-        query=Query,
-        media_type=HTML,
+        summary="An account's sites, members and tokens, as HTML",
+        shows=_manage,
     ),
 )
-"""For the server's table of routes."""
+"""For the table of pages."""

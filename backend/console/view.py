@@ -11,6 +11,8 @@ from backend.console.overview import STATES, Machine
 
 WARNED: Final = "warned"
 """Beside the states: machines with a firing warning."""
+_LONGEST: Final = 100
+"""Characters of a search."""
 
 
 def _number(value: float | None) -> tuple[float, str] | None:
@@ -37,7 +39,9 @@ class View:
     state: str | None = None  # one of STATES, or WARNED
     sort: str | None = None  # one of ORDERS
     falling: bool = False
-    everything: bool = False
+    site: str | None = None  # its id
+    search: str = ""  # in pseudonym, make, model, firmware
+    page: int = 1  # the first is 1
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> View:
@@ -48,7 +52,9 @@ class View:
             state=state if state in (*STATES, WARNED) else None,
             sort=sort.removeprefix("-") if known else None,
             falling=known and sort.startswith("-"),
-            everything=query.get("show") == "all",
+            site=query.get("site") or None,
+            search=query.get("q", "").strip()[:_LONGEST],
+            page=max(1, int(page)) if (page := query.get("page", "")).isdecimal() and len(page) < 7 else 1,
         )
 
     def pick(self, machines: Sequence[Machine]) -> list[Machine]:
@@ -56,7 +62,9 @@ class View:
         chosen = [
             machine
             for machine in machines
-            if self.state in (None, machine.state) or (self.state == WARNED and machine.alarms)
+            if (self.state in (None, machine.state) or (self.state == WARNED and machine.alarms))
+            and self.site in (None, machine.site)
+            and self._finds(machine)
         ]
         if self.sort is None:
             return chosen
@@ -65,21 +73,29 @@ class View:
         valued.sort(key=lambda pair: pair[0], reverse=self.falling)
         return [machine for _, machine in valued] + [machine for machine in chosen if order(machine) is None]
 
+    def _finds(self, machine: Machine) -> bool:
+        """Whether each word searched for is in what names the machine."""
+        if not self.search:
+            return True
+        reading = machine.reading
+        named = " ".join(filter(None, (machine.id, reading.make, reading.model, reading.firmware))).lower()
+        return all(word in named for word in self.search.lower().split())
+
     def only(self, state: str | None) -> str:
         """A link to the machines in one state, or to all."""
-        return replace(self, state=state, everything=False).link
+        return replace(self, state=state, page=1).link
 
     def by(self, column: str) -> str:
         """A link that sorts by a column: rising, then falling, then worst first again."""
         if self.sort != column:
-            return replace(self, sort=column, falling=False).link
+            return replace(self, sort=column, falling=False, page=1).link
         if not self.falling:
-            return replace(self, falling=True).link
-        return replace(self, sort=None, falling=False).link
+            return replace(self, falling=True, page=1).link
+        return replace(self, sort=None, falling=False, page=1).link
 
-    def all_rows(self) -> str:
-        """A link to every row of this view."""
-        return replace(self, everything=True).link
+    def turned(self, page: int) -> str:
+        """A link to another page of the same machines."""
+        return replace(self, page=page).link
 
     @property
     def link(self) -> str:
@@ -87,6 +103,8 @@ class View:
         query = {
             "state": self.state,
             "sort": f"-{self.sort}" if self.falling else self.sort,
-            "show": "all" if self.everything else None,
+            "site": self.site,
+            "q": self.search,
+            "page": self.page if self.page > 1 else None,
         }
         return "/" + (f"?{text}" if (text := urlencode({k: v for k, v in query.items() if v})) else "")

@@ -17,6 +17,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 LANGUAGES: Final = Path(__file__).with_name("languages")
+OF_PAGES: Final = Path(__file__).parents[1] / "console" / "languages"
+"""What pages say beyond what messages say."""
 
 
 def translations(language: str) -> gettext.NullTranslations:
@@ -27,12 +29,18 @@ def translations(language: str) -> gettext.NullTranslations:
 
 @cache
 def _compiled(code: str) -> gettext.NullTranslations:
+    messages = _read(LANGUAGES / f"{code}.po")
+    messages.add_fallback(_read(OF_PAGES / f"{code}.po"))
+    return messages
+
+
+def _read(file: Path) -> gettext.GNUTranslations:
     # Not at the top: a service whose members all read English never needs it.
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 
-    with (LANGUAGES / f"{code}.po").open("rb") as source:
-        catalogue = read_po(source, locale=code)
+    with file.open("rb") as source:
+        catalogue = read_po(source, locale=file.stem)
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)

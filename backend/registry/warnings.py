@@ -9,6 +9,7 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agent.wire import MachineId
 from backend.ids import AccountId, SiteId
 from backend.registry.warning_tables import Warning
 
@@ -21,6 +22,7 @@ async def listed(
     *,
     which: Which = "active",
     site: SiteId | None = None,
+    machine: MachineId | None = None,
     since: datetime | None = None,
     limit: int = 1_000,
 ) -> Sequence[Warning]:
@@ -32,6 +34,8 @@ async def listed(
         query = query.where(Warning.resolved_at.is_not(None))
     if site is not None:
         query = query.where(Warning.site_id == site)
+    if machine is not None:
+        query = query.where(Warning.machine == machine)
     if since is not None:
         query = query.where((Warning.started_at >= since) | (Warning.resolved_at >= since))
     return (await session.scalars(query.order_by(Warning.started_at.desc(), Warning.id).limit(limit))).all()

@@ -42,7 +42,11 @@ ALLOWED: dict[str, set[str]] = {
     "GET /v1/sites": READ,
     "GET /v1/costs": READ,
     "GET /v1/warnings": READ,
-    "GET /console/farm": READ,
+    **{
+        f"GET /console/{page}": READ
+        for page in ("farm", "costs", "machine", "warning", "rules", "silences", "declared")
+    },
+    **{f"GET /console/{page}": set(MEMBERS) for page in ("contacts", "privacy")},
     "GET /v1/rules": READ,
     "GET /v1/rules/history": READ,
     "PUT /v1/rules": MANAGE,
@@ -161,6 +165,8 @@ PUBLIC = {
     "GET /verify",
     "GET /login",
     "GET /forgot",
+    "GET /costs", "GET /machine", "GET /warning", "GET /rules", "GET /silences", "GET /contacts", "GET /declared",
+    "GET /privacy",
     "GET /account",
     "GET /manage",
     "POST /v1/contacts/confirm",

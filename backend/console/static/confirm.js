@@ -1,6 +1,8 @@
 // What a link from a mail carries is in the address's fragment, which browsers never send: it goes to the API from here.
 "use strict";
 (() => {
+  const words = JSON.parse(document.body.dataset.words || "{}");
+  const t = (text) => words[text] || text;
   const KINDS = {
     email: ["Is this address yours?", "/v1/register/email", "Your address is verified.", "/verify"],
     guardian: ["Do you agree as a guardian?", "/v1/guardian", "Thank you. You agreed, and your address is forgotten."],
@@ -16,7 +18,7 @@
   for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(kind);
   if (!kind) return;
   const [title, path, done, next] = KINDS[kind];
-  find("title").textContent = title;
+  find("title").textContent = t(title);
   find("why").textContent = "";
   find("send").hidden = false;
   find("registration").value = localStorage.getItem(REGISTRATION) || "";
@@ -53,13 +55,13 @@
       if (told.registration) localStorage.setItem(REGISTRATION, told.registration);
       if (told.active) localStorage.removeItem(REGISTRATION);
       const waits = (told.waiting_for || []).join(", ");
-      say(told.active ? done + " You can log in now." : done + (waits ? " Still to verify: " + waits + "." : ""));
+      say(t(done) + (told.active ? " " + t("You can log in now.") : waits ? " " + t("Still to verify: ") + waits + "." : ""));
       find("next").href = told.active ? "/login" : next;
-      find("next").textContent = find("next").getAttribute("href") === "/login" ? "Log in" : "Go on";
+      find("next").textContent = find("next").getAttribute("href") === "/login" ? t("Log in") : t("Go on");
       find("next").hidden = !next;
       find("send").hidden = true;
     } catch {
-      say("The server cannot be reached. Please try again.");
+      say(t("The server cannot be reached. Please try again."));
     }
   });
 })();

@@ -6,6 +6,8 @@
   const EVERY_MS = 5000;
   const SLOWEST_MS = 60000;
   const KEY = "itsminer-token";
+  const words = JSON.parse(document.body.dataset.words || "{}");
+  const t = (text) => words[text] || text;
   const find = (id) => document.getElementById(id);
   const farm = find("farm"), ask = find("ask"), lost = find("lost"), live = find("live"), said = find("said");
 
@@ -38,11 +40,12 @@
     sessionStorage.removeItem(KEY);
     farm.replaceChildren();
     lost.hidden = true;
-    find("forget").hidden = find("ways").hidden = true;
+    find("forget").hidden = true;
+    showWays();
     ask.hidden = false;
     find("ask-refused").textContent = why;
     find("ask-refused").hidden = !why;
-    say("none", "not connected");
+    say("none", t("not connected"));
     find("token").focus();
   }
 
@@ -64,6 +67,11 @@
   const isSession = () => Boolean(token) && token.startsWith("ims_"); // of who logged in, not of a program
   addEventListener("hashchange", start);
 
+  function showWays() {
+    const who = token ? (isSession() ? ["in", "person"] : ["in"]) : ["out"];
+    for (const link of document.querySelectorAll("[data-who]")) link.hidden = !who.includes(link.dataset.who);
+  }
+
   // --- asking ---
 
   function start() {
@@ -71,8 +79,8 @@
     if (!token) return askForToken("");
     ask.hidden = true;
     find("forget").hidden = false;
-    find("forget").textContent = isSession() ? "Log out" : "Forget token";
-    find("ways").hidden = !isSession();
+    find("forget").textContent = t(isSession() ? "Log out" : "Forget token");
+    showWays();
     etag = null;
     failures = 0;
     load();
@@ -96,7 +104,7 @@
       if (etag && shownView === view) headers["If-None-Match"] = etag;
       const answer = await fetch("/console/farm" + view, { headers, cache: "no-store", credentials: "omit", signal: mine.signal });
       if (answer.status === 401 || answer.status === 403) {
-        return askForToken("The server does not take that token: it was mistyped, revoked or has ended. Log in again, or enter another.");
+        return askForToken(t("The server does not take that token: it was mistyped, revoked or has ended. Log in again, or enter another."));
       }
       if (answer.status !== 304) {
         if (!answer.ok) throw new Error("the server answered " + answer.status);
@@ -144,7 +152,9 @@
     const scroll = farm.querySelector(".scroll");
     const left = scroll ? scroll.scrollLeft : 0;
     const open = [...farm.querySelectorAll("details[open]")].map((details) => details.id);
+    const typed = find("search") && find("search") === document.activeElement ? find("search").value : null;
     farm.replaceChildren(...parsed.body.childNodes);
+    if (typed !== null && find("search")) find("search").value = typed;
     for (const id of open) if (find(id)) find(id).open = true;
     const again = farm.querySelector(".scroll");
     if (again) again.scrollLeft = left;
@@ -173,12 +183,12 @@
     failures += 1;
     lostAt = lostAt || heardAt || Date.now();
     farm.classList.add("stale");
-    const what = heardAt ? "Connection lost since " : "No connection since ";
-    const then = heardAt ? " What you see is old. Trying again by itself." : " Trying again by itself.";
+    const what = t(heardAt ? "Connection lost since " : "No connection since ");
+    const then = " " + t(heardAt ? "What you see is old. Trying again by itself." : "Trying again by itself.");
     const text = what + clock(new Date(lostAt)) + " (" + why + ")." + then;
     if (lost.textContent !== text) lost.textContent = text;
     lost.hidden = false;
-    document.title = "⚠ no connection · ItsMiner";
+    document.title = "⚠ ItsMiner";
     tick();
   }
 
@@ -204,12 +214,12 @@
     for (const time of farm.querySelectorAll("time[data-show]")) {
       const at = new Date(time.dateTime);
       const old = now - at > 86400000;
-      const text = time.dataset.show === "age" ? age(now - at) + " ago" : (old ? at.toLocaleDateString() + " " : "") + clock(at);
+      const text = time.dataset.show === "age" ? age(now - at) + t(" ago") : (old ? at.toLocaleDateString() + " " : "") + clock(at);
       if (time.textContent !== text) time.textContent = text;
       time.title = at.toLocaleString();
     }
-    if (lostAt) say("down", "no connection for " + age(now - lostAt));
-    else if (heardAt) say("up", "live · " + clock(new Date(heardAt)) + ":" + two(new Date(heardAt).getSeconds()));
+    if (lostAt) say("down", t("no connection for ") + age(now - lostAt));
+    else if (heardAt) say("up", t("live") + " · " + clock(new Date(heardAt)) + ":" + two(new Date(heardAt).getSeconds()));
   }
   setInterval(() => !document.hidden && tick(), 1000);
 
@@ -224,6 +234,23 @@
     load();
   });
   addEventListener("popstate", () => token && load());
+
+  function search() {
+    const query = new URLSearchParams(location.search);
+    for (const [name, field] of [["q", find("search")], ["site", find("site")]]) {
+      if (field && field.value.trim()) query.set(name, field.value.trim());
+      else query.delete(name);
+    }
+    query.delete("page");
+    history.pushState(null, "", query.size ? "/?" + query : "/");
+    load();
+  }
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-search]")) return;
+    event.preventDefault();
+    search();
+  });
+  document.addEventListener("change", (event) => event.target.id === "site" && search());
 
   start();
 })();

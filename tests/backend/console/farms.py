@@ -47,6 +47,7 @@ def alarm(number: int | None, rule: str = "chip_hot", severity: str = "critical"
     """A firing warning of a machine, or of the site."""
     values: dict[str, Any] = {"title": rule.replace("_", " "), "since": NOW - timedelta(minutes=10)}
     return Alarm(
+        id=f"wrn_{number or 0:016d}",
         rule=rule,
         severity=severity,
         site=SITE,

@@ -12,6 +12,7 @@ from agent.aggregate import totals
 from agent.wire import Reading, State
 from backend.api.route import Route
 from backend.console import files, pages
+from backend.registry import warnings
 from tests.backend.console.farms import NOW, latest, machine
 from tests.backend.console.served import Served, Tenant, fetched
 from tests.backend.readings import batch
@@ -39,7 +40,12 @@ async def test_the_frame_needs_no_token_and_sets_no_cookie(backend: Served) -> N
 @pytest.mark.parametrize("route", [r for r in pages.ROUTES if r.access in ("public", "read")], ids=lambda r: r.path)
 async def test_every_answer_has_the_strict_policy_and_no_cookie(backend: Served, route: Route[pages.Choice]) -> None:
     tenant = await backend.tenant()
-    status, headers, _ = await fetched(backend.url + route.path, tenant.token)
+    await backend.store_readings(tenant, [latest(1).reading])
+    await backend.fire(tenant, machine(1))
+    async with backend.database.read() as session:
+        [warning] = await warnings.listed(session, tenant.account)
+    query = f"?machine={machine(1)}&warning={warning.id}"
+    status, headers, _ = await fetched(backend.url + route.path + query, tenant.token)
     assert status == 200
     assert headers["Content-Security-Policy"] == files.CONTENT_POLICY
     assert "unsafe" not in files.CONTENT_POLICY
@@ -52,7 +58,7 @@ async def test_every_answer_has_the_strict_policy_and_no_cookie(backend: Served,
 async def test_every_file_that_the_frame_names_is_there_and_may_be_kept(backend: Served) -> None:
     _, _, text = await fetched(backend.url + "/")
     named = re.findall(r'(?:href|src)="(/static/[^"]+)"', text)
-    assert len(named) == 4
+    assert len(named) == 5
     for address in named:
         status, headers, _ = await fetched(backend.url + address)
         assert status == 200
@@ -97,10 +103,10 @@ async def test_the_farm_shows_totals_machines_warnings_and_charts(backend: Serve
     assert "Site silent" in text
     firing, _, over = text.partition('class="over"')
     assert "Fan stopped" not in firing
-    assert "1 warning ended in the last 24 hours" in over
+    assert "Ended in the last 24 hours: 1" in over
     assert "Fan stopped" in over
     assert text.count("<svg") >= 6
-    line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)
+    line = re.search(r'aria-label="Hashrate, [^"]*">.*?spark-line" d="M([^"]+)"', text)
     assert line is not None
     assert line[1].count("L") == 30  # two minutes a step
 
@@ -141,7 +147,7 @@ async def test_a_machine_that_misses_a_poll_makes_no_dent_in_the_total(backend: 
     tenant = await backend.tenant()
     polls = hour_of(2)
     await backend.store_readings(tenant, [*hour_of(1), *polls[:20], *polls[21:]])
-    line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', await shown(backend, tenant))
+    line = re.search(r'aria-label="Hashrate, [^"]*">.*?spark-line" d="M([^"]+)"', await shown(backend, tenant))
     assert line is not None
     assert len({point.split()[1] for point in line[1].split("L")}) == 1
 
@@ -189,10 +195,13 @@ async def test_a_link_chooses_state_order_and_number_of_rows(backend: Served) ->
     await backend.store_readings(tenant, [latest(200, State.IDLE, hashrate_ths=0).reading])
 
     def rows(text: str) -> list[str]:
-        return re.findall(r'scope="row"><code class="machine" title="(mnr-\d+)"', text)
+        return re.findall(r'scope="row"><a class="machine" href="/machine.machine=(mnr-\d+)"', text)
 
     assert len(rows(await shown(backend, tenant))) == 100
-    assert len(rows(await shown(backend, tenant, "?show=all"))) == 121
+    assert len(rows(await shown(backend, tenant, "?page=2"))) == 21
+    assert len(rows(await shown(backend, tenant, "?page=99"))) == 21  # the last one there is
+    assert "101 to 121 of 121" in await shown(backend, tenant, "?page=2")
+    assert rows(await shown(backend, tenant, f"?q={machine(117)[-4:]}")) == [machine(117)]
     assert rows(await shown(backend, tenant, "?state=idle")) == [machine(200)]
     assert rows(await shown(backend, tenant, "?sort=-machine"))[:2] == [machine(200), machine(119)]
     assert len(rows(await shown(backend, tenant, "?sort=nonsense&state=nonsense"))) == 100
@@ -203,7 +212,7 @@ async def test_a_young_farm_has_a_short_chart_of_fine_steps(backend: Served) -> 
     await backend.store_readings(tenant, [latest(1, age_s=5 * n).reading for n in range(12)])
     text = await shown(backend, tenant)
     assert "Last 1 min" in text
-    line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)
+    line = re.search(r'aria-label="Hashrate, [^"]*">.*?spark-line" d="M([^"]+)"', text)
     assert line is not None
     assert line[1].count("L") == 6
 
@@ -214,7 +223,7 @@ async def test_a_chart_ends_where_every_machine_has_reported(backend: Served) ->
     backend.now = NOW + timedelta(seconds=30)
     await backend.store_readings(tenant, [*hour_of(1), *hour_of(2)[1:]])
     text = await shown(backend, tenant)
-    line = re.search(r'aria-label="Hashrate over[^"]*">.*?spark-line" d="M([^"]+)"', text)
+    line = re.search(r'aria-label="Hashrate, [^"]*">.*?spark-line" d="M([^"]+)"', text)
     assert line is not None
     heights = {point.split()[1] for point in line[1].split("L")}
     assert len(heights) == 1

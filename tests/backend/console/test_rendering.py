@@ -62,6 +62,7 @@ def rendered(
     chosen = view.pick(shown.machines)
     return Page(
         rendering.farm(
+            rendering.ENGLISH,
             shown,
             view,
             chosen[:rows],
@@ -196,7 +197,7 @@ def test_warnings_that_are_over_are_told_with_their_length_and_count_for_nothing
         for n in range(30)
     ]
     page = rendered([latest(1)], ended)
-    assert "30 warnings ended in the last 24 hours" in page.text
+    assert "Ended in the last 24 hours: 30" in page.text
     assert page.text.index("Trouble 0 ") < page.text.index("Trouble 19 ")
     assert "Trouble 20" not in page.text
     assert "and older ones" in page.text
@@ -208,7 +209,7 @@ def test_warnings_that_are_over_are_told_with_their_length_and_count_for_nothing
 
 def test_more_warnings_than_are_looked_up_are_not_counted_wrongly() -> None:
     page = rendered([latest(1)], [alarm(1, ended=NOW) for _ in range(100)])
-    assert "100 or more warnings ended" in page.text
+    assert "Ended in the last 24 hours: 100+" in page.text
 
 
 def test_a_large_farm_shows_its_worst_rows_and_says_how_many_more() -> None:
@@ -216,13 +217,22 @@ def test_a_large_farm_shows_its_worst_rows_and_says_how_many_more() -> None:
     rows = [attrs for attrs in page.all("tr") if "hashing" in (attrs.get("class") or "")]
     assert len(rows) == 100
     assert "alarm-critical" in (rows[0]["class"] or "")
-    assert "50 more. Show all 150" in page.text
+    assert "1 to 100 of 150" in page.text
     assert len(page.all("i", "cell")) == 150 + 1  # the map has every machine, and the filter its colour
+
+
+def test_of_a_huge_farm_the_map_shows_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "MAP", 50)
+    page = rendered([latest(n) for n in range(150)], [alarm(149)])
+    squares = page.all("i", "cell")[1:]
+    assert len(squares) == 50
+    assert "The worst 50 of 150 machines" in page.text
+    assert any("alarm-critical" in (square["class"] or "") for square in squares)
 
 
 def test_a_state_without_machines_says_so_and_leads_back() -> None:
     page = rendered([latest(1)], view=View(state="fault"))
-    assert "No machine is faulty now" in page.text
+    assert "No machine is like that now" in page.text
     assert any(attrs.get("aria-current") == "true" for attrs in page.all("a", "filter"))
 
 

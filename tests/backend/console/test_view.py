@@ -9,7 +9,7 @@ import pytest
 from agent.wire import State
 from backend.console.overview import farm
 from backend.console.view import ORDERS, View
-from tests.backend.console.farms import NAMES, NOW, alarm, latest, machine
+from tests.backend.console.farms import NAMES, NOW, SITE, alarm, latest, machine
 
 MACHINES = farm(
     [
@@ -59,11 +59,20 @@ def test_every_column_sorts_and_turns_round_and_back_to_worst_first(column: str)
 
 
 def test_a_link_says_the_same_view_again() -> None:
-    view = View(state="idle", sort="chip", falling=True, everything=True)
+    view = View(state="idle", sort="chip", falling=True, site="sit_north", search="S19 & co", page=7)
     assert followed(view.link) == view
-    assert followed(view.only(None)) == View(sort="chip", falling=True)
-    assert followed(View(state="idle").all_rows()) == View(state="idle", everything=True)
+    assert followed(view.only(None)) == View(sort="chip", falling=True, site="sit_north", search="S19 & co")
+    assert followed(View(state="idle").turned(3)) == View(state="idle", page=3)
+    assert followed(View(page=3).by("chip")) == View(sort="chip")
+
+
+def test_a_search_finds_every_word_in_what_names_a_machine_and_a_site_has_its_own() -> None:
+    assert ids(View(search="antminer s19")) == ids(View())
+    assert ids(View(search="S19 Whatsminer")) == []
+    assert ids(View(search=machine(3)[-4:])) == [machine(3)]
+    assert ids(View(site=SITE)) == ids(View())
+    assert ids(View(site="sit_elsewhere")) == []
 
 
 def test_what_a_link_says_that_is_not_known_is_the_default() -> None:
-    assert View.parse({"state": "<script>", "sort": "-nothing", "show": "some"}) == View()
+    assert View.parse({"state": "<script>", "sort": "-nothing", "page": "-1", "q": "   "}) == View()
