@@ -128,7 +128,7 @@ def test_scripts_ask_nobody_else_set_no_cookie_and_run_nothing_that_they_are_sen
     assert stored <= {"REGISTRATION"}  # a session's token stays in its tab
 
 
-OF_FORMS = {"form.dataset.post", "inside.dataset.part"}
+OF_FORMS = {"form.dataset.post", "inside.dataset.part + location.search", "form.dataset.get"}
 
 
 def test_each_class_of_the_style_sheets_is_used() -> None:
