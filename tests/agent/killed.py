@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 from agent.commands.keys import forgotten
 from agent.enrolment import State, enroll
 from agent.rotation import rotate
+from tests import forked
 
 _CHANGES = ("fsync", "link", "replace", "unlink")
 
@@ -33,18 +32,16 @@ def forgetting(folder: Path, pseudonym: str) -> None:
 
 def kills(work: Callable[[Path, str], None], fresh: Callable[[], Path], argument: str) -> Iterator[Path]:
     """The folder after a kill at each step, over a fresh one each time; ends when the work comes to its end."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
     for step in range(1, 100):
         folder = fresh()
-        if _code(context, step, work, folder, argument) == 0:
+        if _code(step, work, folder, argument) == 0:
             return
         yield folder
     raise AssertionError("it never comes to its end")
 
 
-def _code(context: ForkServerContext, step: int, *work: Any) -> int:
-    process = context.Process(target=_until_killed, args=(step, *work))
+def _code(step: int, *work: Any) -> int:
+    process = forked.processes().Process(target=_until_killed, args=(step, *work))
     process.start()
     process.join(60)
     assert process.exitcode in (0, -signal.SIGKILL), "it failed by itself"

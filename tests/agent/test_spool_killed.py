@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from agent.packing import unpack
 from agent.spool import Spool
+from tests import forked
 from tests.agent.victim import spool_and_send
 
 ROUNDS = 30
@@ -37,12 +37,10 @@ def _waiting(folder: Path) -> list[UUID]:
 
 @pytest.mark.slow
 def test_a_spool_that_is_killed_over_and_over_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.agent.victim"])
     folder = tmp_path / "spool"
     for round_number in range(ROUNDS):
         first = (round_number + 1) * 10_000_000
-        process = context.Process(target=spool_and_send, args=(str(tmp_path), first))
+        process = forked.processes().Process(target=spool_and_send, args=(str(tmp_path), first))
         process.start()
         enough = first + random.randrange(12)
         deadline = time.monotonic() + 20

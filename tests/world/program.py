@@ -10,7 +10,10 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
+
+from tests import forked
 
 T = TypeVar("T")
 
@@ -87,20 +90,13 @@ class Program:
 
 
 async def call(module: str, *arguments: str) -> str:
-    """Run one command to its end; its standard output. Raises `DidNotStart` when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    if process.returncode:
-        raise DidNotStart(f"{module} {' '.join(arguments)}: exit {process.returncode}\n{err.decode()}")
-    return out.decode()
+    """Run one command to its end, in a process of its own; its standard output. Raises `DidNotStart` when it fails."""
+    with TemporaryDirectory(prefix="itsminer-") as folder:
+        code = await asyncio.to_thread(forked.command, module, arguments, Path(folder))
+        out, err = ((Path(folder) / name).read_text() for name in ("out", "err"))
+    if code:
+        raise DidNotStart(f"{module} {' '.join(arguments)}: exit {code}\n{err}")
+    return out
 
 
 async def call_json(module: str, *arguments: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ after it was answered.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Coroutine
@@ -28,6 +27,7 @@ from backend.notify.routing import Channel
 from backend.registry.database import Database
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.engine import Engine
+from tests import forked
 from tests.backend.farm import idle, rounds
 from tests.backend.readings import at, batch
 
@@ -64,9 +64,7 @@ async def opening_digests(database: Database, now: datetime) -> None:
 
 async def is_killed(folder: Path, step: int, work: Work, *arguments: Any) -> bool:
     """Do the work over a folder's registry in another process. False: it came to its end before that step."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_until_killed, args=(folder, step, work, *arguments))
+    process = forked.processes().Process(target=_until_killed, args=(folder, step, work, *arguments))
     process.start()
     await asyncio.to_thread(process.join, 60)
     assert process.exitcode in (0, -signal.SIGKILL), "it failed by itself"
