@@ -15,7 +15,7 @@ from agent.wire import decode
 from tests.e2e.waiting import until
 from tests.loopback import take
 from tests.world.stored import opened
-from tests.world.world import World
+from tests.world.world import World, world
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -72,50 +72,37 @@ async def _drained(here: World) -> None:
     await until(waiting, lambda count: count == 0, deadline_s=100)  # the uplink backs off to a minute
 
 
-async def test_killing_the_agent_at_any_moment_loses_and_doubles_nothing_spooled(here: World) -> None:
+async def test_killing_agent_backend_or_both_and_losing_answers_loses_and_doubles_nothing_spooled(
+    tmp_path: Path,
+) -> None:
     chance = random.Random(7)
-    await _run(here, machines=8)
-    watch = SpoolWatch(here.folder / "agent" / "spool")
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch.run(), name="watch the spool")
-        for _ in range(6):
+    async with world(tmp_path, interval_s=1) as here:
+        await _run(here, machines=8)
+        assert here.wire is not None
+        watch = SpoolWatch(here.folder / "agent" / "spool")
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(watch.run(), name="watch the spool")
+            for victims in ("agent", "backend", "agent and backend", "backend", "agent"):
+                await watch.grow()
+                here.wire.cut_answers = victims == "backend"  # it has the batch, and the agent does not learn it
+                await asyncio.sleep(chance.random() * 1.2)  # anywhere in a round: poll, write, send, answer
+                if "agent" in victims:
+                    await here.agent.kill()
+                if "backend" in victims:
+                    await here.backend.kill()
+                    await here.start_backend()
+                here.wire.cut_answers = False
+                if "agent" in victims:
+                    await here.start_agent()
             await watch.grow()
-            await asyncio.sleep(chance.random() * 2)  # anywhere between a poll, a write and an answer
-            await here.agent.kill()
-            await here.start_agent()
-        await watch.grow()
-        await _drained(here)
-        await here.agent.stop()
-        watching.cancel()
-    await here.backend.stop()
-    ids, readings = stored(here)
-    assert len(watch.ids) >= 7
-    assert watch.ids - ids == set()
-    assert [place for place, count in readings.items() if count > 1] == []
-
-
-async def test_killing_the_backend_and_losing_its_answers_loses_and_doubles_nothing(here: World) -> None:
-    chance = random.Random(11)
-    await _run(here, machines=8)
-    assert here.wire is not None
-    watch = SpoolWatch(here.folder / "agent" / "spool")
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch.run(), name="watch the spool")
-        for turn in range(6):
-            here.wire.cut_answers = turn % 2 == 0
-            await watch.grow()
-            await asyncio.sleep(chance.random() * 1.5)
-            await here.backend.kill()
-            await here.start_backend()
-            here.wire.cut_answers = False
-        await _drained(here)
-        await here.agent.stop()
-        await _drained(here)
-        watching.cancel()
-    fired = await here.get("/v1/warnings", state="all")
-    assert fired["warnings"] == []  # a farm in order, and a backend that was away only for moments
-    await here.backend.stop()
-    ids, readings = stored(here)
+            await _drained(here)
+            await here.agent.stop()
+            await _drained(here)
+            watching.cancel()
+        fired = await here.get("/v1/warnings", state="all")
+        assert fired["warnings"] == []  # a farm in order, and programs that were away only for moments
+        await here.backend.stop()
+        ids, readings = stored(here)
     assert len(watch.ids) >= 6
     assert watch.ids - ids == set()
     assert [place for place, count in readings.items() if count > 1] == []
