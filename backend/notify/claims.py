@@ -7,7 +7,7 @@ have arrived; after a failure that cannot have delivered it, the next claim deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,14 +17,15 @@ from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.accounts.mailing import NOTICE
 from backend.config import Notify
 from backend.notify import caps, digests, failing, verifying
 from backend.notify.agenda import Agenda, Planner
 from backend.notify.claim import Claim, remembered, told_by, warnings
-from backend.notify.notices import NOTICE, addressed
+from backend.notify.notices import addressed
 from backend.notify.outbox import GIVE_UP, KIND, Outbox, insert_new, last_sent, look_again, new_row
 from backend.notify.routing import Channel, address
-from backend.privacy import restricting
+from backend.privacy import purposes
 from backend.registry.account_tables import Member
 from backend.registry.database import Database
 from backend.registry.notify_tables import Contact, OutboxMessage, Telling
@@ -33,6 +34,10 @@ from backend.warnings.severity import Severity
 
 LEASE: Final = timedelta(seconds=90)
 """Longer than a send may take (`dispatcher.DEADLINE_S`), with room for two clocks that differ a little."""
+
+PURPOSES: Final[Mapping[str, str]] = {KIND: "monitoring", digests.KIND: "monitoring", NOTICE: "notices"}
+"""What each kind of message is for, by the register of purposes; asked when it is sent, since by then somebody may have
+objected. Promotion goes by letters (`backend.privacy.letters`), never from here."""
 
 _LOOKED_AT: Final = 50
 """Messages that one transaction may find to have nothing to say before it lets others write."""
@@ -108,15 +113,15 @@ class Claims:
 
     async def _take(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
         member = await session.get_one(Member, row.member_id)
+        if not await purposes.may_use(session, member.id, PURPOSES[row.kind]):
+            row.due_at, row.expires_at = now + _LOOK_AGAIN, now + GIVE_UP
+            return None
         if row.kind == NOTICE:
             return await _take_notice(session, row, member, now)
         contact = await session.get_one(Contact, row.contact_id)
         to = address(contact, member)
         if to is None:
             await session.delete(row)
-            return None
-        if await restricting.holds(session, row.account_id, member.id):
-            row.due_at, row.expires_at = now + _LOOK_AGAIN, now + GIVE_UP
             return None
         if row.kind == digests.KIND:
             return await _take_digest(session, row, member, contact, to, now)
@@ -247,7 +252,7 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
 
 
 def _is_open() -> ColumnElement[bool]:
-    is_ours = OutboxMessage.kind.in_((KIND, NOTICE, digests.KIND))
+    is_ours = OutboxMessage.kind.in_(list(PURPOSES))
     return is_ours & OutboxMessage.sent_at.is_(None) & OutboxMessage.failed_at.is_(None)
 
 

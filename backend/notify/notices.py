@@ -14,15 +14,12 @@ from urllib.parse import urlsplit
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.accounts import challenges
-from backend.accounts.mailing import NOTICE
 from backend.notify.routing import Channel, contact
 from backend.notify.tongue import Tongue
 from backend.registry.account_tables import Member
 from backend.registry.login_tables import Challenge
 from backend.registry.notify_tables import Contact, OutboxMessage
 from backend.registry.sealing import keys_in
-
-__all__ = ["NOTICE", "Notice", "addressed", "subject", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +96,12 @@ To show that it is yours, follow this link within 24 hours, in the browser that 
 
   {link}
 
-A program takes this instead: {secret}
+With the API instead of the page: {secret}
 
 If it was not you, do nothing: within a day this address is forgotten.
 """,
     "phone": "{secret} is your code for {service}. Nobody of us will ask you for it.",
-    "guardian": """Somebody who says that they are under 18 opens an account at {service} and names you as
+    "guardian": """Somebody who says that they are under 18 opens an account at {service} and names you as \
 their guardian.
 
 If you agree that they use it, follow this link within 24 hours:
@@ -127,17 +124,17 @@ Follow this link within a week:
 
   {link}
 
-A program takes this instead: {secret}
+With the API instead of the page: {secret}
 
 If you do not want to, do nothing: the invitation and this address are forgotten.
 """,
-    "registered": """Somebody, you we hope, tried to open an account at {service} with this address. You have one
+    "registered": """Somebody, you we hope, tried to open an account at {service} with this address. You have one \
 already.
 
 Log in with it; if you forgot the password, ask for a new one there. If it was not you, do nothing.
 """,
-    "bounced": """A contact of your account ({about}) gets no messages any more: its server says for good that there is
-no such address or number. What it was to tell goes to your other contacts.
+    "bounced": """A contact of your account ({about}) gets no messages any more: its server says for good that there \
+is no such address or number. What it was to tell goes to your other contacts.
 
 Look at your contacts and verify it anew, or remove it.
 """,
@@ -147,7 +144,7 @@ If you want them, too, follow this link within 24 hours:
 
   {link}
 
-A program takes this instead: {secret}
+With the API instead of the page: {secret}
 
 If not, do nothing: within a day this address is forgotten.
 """,
