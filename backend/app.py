@@ -34,6 +34,7 @@ from backend.console.pages import ROUTES as PAGES
 from backend.ids import AccountId
 from backend.jobs import every
 from backend.notify import digests
+from backend.notify.bills import Bills
 from backend.notify.dispatcher import Dispatcher
 from backend.notify.email import Email
 from backend.notify.outbox import Outbox
@@ -255,6 +256,7 @@ def _warnings(
         contact=settings.contact,
         clock=clock,
         pictures=Pictures(store, catalogue),
+        bills=Bills(store),
         registry=meters.registry,
     )
     try:

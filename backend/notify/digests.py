@@ -15,6 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
+from backend.costs import Cost
 from backend.notify.outbox import GIVE_UP, insert_new
 from backend.registry.contacts import next_digest
 from backend.registry.database import Database
@@ -37,6 +38,8 @@ class Digest:
     until: datetime
     every: str
     sites: Sequence[tuple[Site, Sequence[Warning]]]
+    billed: Sequence[Site] = ()  # those with a tariff
+    costs: Sequence[Cost] = ()  # looked up before it is sent
 
 
 async def open_due(database: Database, *, now: datetime) -> int:
@@ -79,9 +82,15 @@ async def gather(session: AsyncSession, contact: Contact, body: dict[str, Any]) 
     for warning, site in rows:
         if not contact.sites or site.id in contact.sites:
             by_site.setdefault(site.id, (site, []))[1].append(warning)
-    if not by_site:
+    tariffs = select(Site).where(Site.account_id == contact.account_id, Site.tariff_per_kwh.is_not(None))
+    billed = [
+        site
+        for site in await session.scalars(tariffs.order_by(Site.name))
+        if not contact.sites or site.id in contact.sites
+    ]
+    if not by_site and not billed:
         return None
-    return Digest(since, until, body["every"], list(by_site.values()))
+    return Digest(since, until, body["every"], list(by_site.values()), billed)
 
 
 def _row(contact: Contact, now: datetime) -> dict[str, Any]:

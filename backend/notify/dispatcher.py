@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.config import Contact, Notify
 from backend.notify.agenda import Planner
+from backend.notify.bills import Bills
 from backend.notify.claim import Claim
 from backend.notify.claims import Claims
 from backend.notify.links import Links
@@ -40,6 +41,9 @@ POLL_S: Final = 5.0
 
 PICTURE_S: Final = 3.0
 """For the chart in a mail; without it the mail leaves, too."""
+
+BILLS_S: Final = 30.0
+"""For the costs in a digest; without them it leaves, too."""
 
 GRACE_S: Final = 5.0
 """For messages that are on their way when the program ends; what takes longer is sent again by the next one."""
@@ -65,12 +69,14 @@ class Dispatcher:
         contact: Contact,
         clock: Callable[[], datetime],
         pictures: Pictures | None = None,
+        bills: Bills | None = None,
         registry: CollectorRegistry | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._claims = Claims(database, Planner(catalogue, settings), settings)
         self._renderer = Renderer(catalogue, Links(public_url, database.keys), contact)
         self._pictures = pictures
+        self._bills = bills
         self._notifiers = dict(notifiers)
         self._clock = clock
         self._deadline_s = deadline_s
@@ -184,6 +190,12 @@ class Dispatcher:
     async def _message(self, claim: Claim, now: datetime) -> Message:
         """In its final words; with a picture, if there is one in time: nobody waits for it."""
         image = None
+        if self._bills is not None:
+            try:
+                async with asyncio.timeout(BILLS_S):
+                    claim = await self._bills.of(claim)
+            except Exception:  # noqa: BLE001 (whatever is wrong with the costs, the warnings have to leave)
+                _log.exception("message.no_costs", message=claim.id)
         if self._pictures is not None and claim.channel is Channel.EMAIL:
             try:
                 async with asyncio.timeout(PICTURE_S):

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from backend.config import Contact
 from backend.notify import alertmanager, notices, texts
 from backend.notify.agenda import Agenda
+from backend.notify.bills import lines
 from backend.notify.claim import Claim
 from backend.notify.digests import Digest
 from backend.notify.links import Links
@@ -109,6 +110,7 @@ class Renderer:
         words = self._words(tongue.say("{what}: {count}", what=what, count=count), tongue)
         words |= {
             "sites": parts,
+            "costs": lines(digest.costs, tongue),
             "since": tongue.moment(digest.since),
             "until": tongue.moment(digest.until),
             "stop_url": stop,

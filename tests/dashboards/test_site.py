@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from agent.wire import Board, State
+from backend.registry import sites
 from backend.warnings.catalogue import Catalogue
 from tests.backend.console.farms import NOW, latest, machine
 from tests.backend.console.served import Served, Tenant, serving
@@ -46,6 +47,10 @@ async def tenant(backend: Served) -> Tenant:
             *(latest(3, State.UNREACHABLE, age_s=age_s).reading for age_s in ages_s),
         ],
     )
+    yesterday_s = 30 * 3_600  # before what charts of a day show
+    await backend.store_readings(tenant, [latest(1, age_s=yesterday_s + age_s).reading for age_s in ages_s])
+    async with backend.database.begin() as session:
+        await sites.change(session, tenant.account, tenant.site, {"tariff_per_kwh": 0.06, "currency": "USD"})
     await backend.fire(tenant, machine(1))
     await backend.fire(tenant, machine(2), "fan_stopped", resolved=True)
     return tenant

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from agent.wire import Batch
 from backend.notify import digests
+from backend.notify.bills import Bills
+from backend.notify.routing import Channel
 from backend.privacy import links
 from backend.registry.contacts import next_digest
 from backend.registry.notify_tables import Contact
+from backend.store.embedded import EmbeddedStore
 from tests.backend.farm import M1, hashing, idle, rounds
 from tests.backend.notify.desk import Desk
 from tests.backend.readings import at
@@ -78,3 +84,22 @@ async def test_a_digest_that_was_ended_meanwhile_is_not_sent(desk: Desk) -> None
     await desk.set_contact("email", digests="none")
     await desk.dispatcher.dispatch(now=MORNING)
     assert desk.mail.messages == []
+
+
+async def test_a_digest_says_what_sites_with_a_tariff_took_and_cost_also_without_warnings(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """In the zone of the site: of the day that ended at 16:00 UTC in Shanghai, there are four hours of readings."""
+    farm = desk.farm
+    await farm.set_site(tariff_per_kwh=0.5, currency="USD", time_zone="Asia/Shanghai")
+    store = EmbeddedStore(tmp_path / "series", clock=lambda: MORNING)
+    told = tuple(hashing(1, at(4 * n), power_w=3_000.0) for n in range(90))  # six hours
+    await store.write(
+        farm.account, Batch(id=uuid4(), site=farm.site, agent="1.0", sent_at=at(360), readings=told), now=at(360)
+    )
+    await digests.open_due(farm.database, now=MORNING)
+    await farm.dispatcher({Channel.EMAIL: desk.mail}, bills=Bills(store)).dispatch(now=MORNING)
+    await store.close()
+    [digest] = desk.mail.messages
+    for said in (digest.text, digest.html or ""):
+        assert "North, 2026-01-01: 11.8 kWh, 5.90 USD" in said
