@@ -169,7 +169,7 @@ def _row(pseudonym: str, seen: Seen, name: Name | None) -> Row:
         hostname=_printable(facts.hostname or ""),
         mac=_printable(facts.mac or ""),
         serial=_printable(facts.serial or ""),
-        model=_printable(facts.model or facts.make or ""),
+        model=_printable(" ".join(filter(None, (facts.make, facts.model)))),
         workers=_printable(workers),
         state=seen.state,
         time=seen.time,

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from html import escape
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from backend.api.route import HTML, Call, Query
+from backend.api import asking
+from backend.api.route import Call, Query
 from backend.privacy import announcing, ceasing, incidents
-
-_PAGE = """<!doctype html><html lang="en"><title>Announcements</title><h1>Announcements</h1>{all}<p>{contact}</p></html>
-"""
-_ONE = "<h2>{title}</h2><p>{at:%Y-%m-%d}</p><pre>{text}</pre>"
 
 
 class Announcement(BaseModel):
@@ -73,10 +69,9 @@ async def page(call: Call[Query]) -> web.Response:
     """The same, to read."""
     async with call.services.database.read() as session:
         found = await announcing.listed(session)
-    parts = [_ONE.format(title=escape(one.title), at=one.published_at, text=escape(one.text)) for one in found]
-    contact = call.services.settings.contact
-    text = _PAGE.format(all="".join(parts) or "<p>There are none.</p>", contact=escape(contact.email or contact.name))
-    return web.Response(text=text, content_type=HTML)
+    tongue = asking.tongue(call)
+    told = [(one.title, tongue.moment(one.published_at), one.text) for one in found]
+    return asking.filled(call, tongue, "announcements.html", title=tongue.say("Announcements"), announcements=told)
 
 
 async def cessation(call: Call[Query]) -> CessationReply:

@@ -14,6 +14,11 @@ from backend.notify.tongue import Tongue
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
 
 
+def tongue(call: Call[Any]) -> Tongue:
+    """The language of who asks without saying who they are: their browser's. No cookie is needed for it."""
+    return Tongue.asked_for(call.request.headers.get("Accept-Language", ""))
+
+
 def page(
     call: Call[Any],
     tongue: Tongue,
@@ -25,30 +30,32 @@ def page(
     status: int = 200,
 ) -> web.Response:
     """The page; its button posts to the link itself. `items`: what it is about, a line each."""
+    return filled(call, tongue, "ask.html", status, title=title, text=text, items=items, button=button)
+
+
+def filled(call: Call[Any], tongue: Tongue, template: str, status: int = 200, **shown: object) -> web.Response:
+    """A page of a template of ours, with whom to ask at its end."""
     contact = call.services.settings.contact
     words = {
         "t": tongue.say,
         "language": tongue.code,
-        "title": title,
-        "text": text,
-        "items": items,
-        "button": button,
         "page_url": "/",
         "service": contact.name,
         "contact": f"{contact.name} <{contact.email}>" if contact.email else None,
         "contact_address": contact.email,
+        **shown,
     }
-    body = TEMPLATES.get_template("ask.html").render(words).lstrip()
+    body = TEMPLATES.get_template(template).render(words).lstrip()
     return web.Response(text=body, status=status, content_type=HTML, headers={"Content-Security-Policy": _POLICY})
 
 
 def over(call: Call[Any]) -> web.Response:
     """For a link that is over, or was never made here: the two are told apart for nobody."""
-    tongue = Tongue.asked_for(call.request.headers.get("Accept-Language", ""))
+    said = tongue(call)
     return page(
         call,
-        tongue,
-        title=tongue.say("This link does nothing any more"),
-        text=tongue.say("Links in messages end after a while. Please open the page instead."),
+        said,
+        title=said.say("This link does nothing any more"),
+        text=said.say("Links in messages end after a while. Please open the page instead."),
         status=404,
     )

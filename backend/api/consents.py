@@ -8,17 +8,13 @@ from typing import Annotated, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from backend.api import asking
 from backend.api.problems import Problem
 from backend.api.registering import Body, body, done
-from backend.api.route import HTML, Call, Query
+from backend.api.route import Call, Query
 from backend.privacy import links, purposes
 from backend.registry.account_tables import Member
 from backend.registry.sealing import keys_in
-
-_PAGE = """<!doctype html><html lang="en"><title>No more of these</title>
-<p>No more news of products, events and studies to you? Warnings and notices of the service go on.</p>
-<form method="post"><button>No more of these</button></form><p>{contact}</p></html>
-"""
 
 
 class Said(BaseModel):
@@ -90,10 +86,14 @@ async def say(call: Call[Query]) -> web.Response:
 
 async def ask(call: Call[TokenQuery]) -> web.Response:
     """For people who follow the link: a button, since programs follow links too."""
-    contact = call.services.settings.contact
-    policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'"
-    page = _PAGE.format(contact=contact.email or contact.name)
-    return web.Response(text=page, content_type=HTML, headers={"Content-Security-Policy": policy})
+    tongue = asking.tongue(call)
+    return asking.page(
+        call,
+        tongue,
+        title=tongue.say("No more news of products, events and studies?"),
+        text=tongue.say("Warnings and notices of the service go on."),
+        button=tongue.say("No more of these"),
+    )
 
 
 async def unsubscribe(call: Call[TokenQuery]) -> web.Response:
@@ -105,4 +105,6 @@ async def unsubscribe(call: Call[TokenQuery]) -> web.Response:
         member = await session.get(Member, known)
         if member is not None:
             await purposes.say(session, member, purposes.MARKETING, "withdrawn", now=call.now)
-    return web.Response(text="You get no more of these.\n")
+    tongue = asking.tongue(call)
+    go_on = tongue.say("Warnings and notices of the service go on.")
+    return asking.page(call, tongue, title=tongue.say("You get no more of these."), text=go_on)

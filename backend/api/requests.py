@@ -9,8 +9,9 @@ from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 from backend.accounts import staff as people
+from backend.api import asking
 from backend.api.registering import Body, Email, body, done
-from backend.api.route import HTML, Call, Query
+from backend.api.route import Call, Query
 from backend.ids import AccountId
 from backend.privacy import requests
 from backend.privacy.requests import Kind, Outcome
@@ -19,11 +20,6 @@ from backend.registry.rights_tables import Request as Row
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=5_000)]
-
-_PAGE = """<!doctype html><html lang="en"><title>Your request</title>
-<p>Was it you who wrote to us about your data?</p>
-<form method="post"><button>Yes, it was me</button></form><p>{contact}</p></html>
-"""
 
 
 class AskRequest(Body):
@@ -177,17 +173,23 @@ async def answer(call: Call[Query]) -> web.Response:
 
 async def ask_to_confirm(call: Call[ConfirmQuery]) -> web.Response:
     """For people who follow the link: a button, since programs follow links too."""
-    contact = call.services.settings.contact
-    policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'"
-    page = _PAGE.format(contact=contact.email or contact.name)
-    return web.Response(text=page, content_type=HTML, headers={"Content-Security-Policy": policy})
+    tongue = asking.tongue(call)
+    return asking.page(
+        call,
+        tongue,
+        title=tongue.say("Was it you who wrote to us about your data?"),
+        text=tongue.say("We answer only to the person whose data it is."),
+        button=tongue.say("Yes, it was me"),
+    )
 
 
 async def confirm(call: Call[ConfirmQuery]) -> web.Response:
     """It was they who wrote."""
     async with call.services.database.begin() as session:
         await requests.confirm(session, call.query.token, now=call.now)
-    return web.Response(text="Thank you. We go on with your request.\n")
+    tongue = asking.tongue(call)
+    told = tongue.say("We go on with your request.")
+    return asking.page(call, tongue, title=tongue.say("Thank you."), text=told)
 
 
 def _due_in(call: Call[Query]) -> timedelta:

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from backend.api.asking import tongue as tongue_of
 from backend.api.route import HTML, Call, Route
 from backend.api.visits import VISIT
 from backend.console import costs, declaring, files, machine, people, privacy, rendering, telling, warning
 from backend.console.parts import Part
-from backend.console.speech import spoken
 
 _FRAMES: Final[Mapping[str, tuple[str, str]]] = {
     "/": ("page", "The first page; its farm comes from /console/farm"),
@@ -32,7 +32,7 @@ def _frame(path: str, template: str, title: str = "") -> Callable[[Call[Any]], A
     async def handler(call: Call[Any]) -> web.Response:
         contact = call.services.settings.contact
         text = rendering.frame(
-            spoken(call.request),
+            tongue_of(call),
             contact_name=contact.name,
             contact_email=contact.email,
             version=files.version(),

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from backend.api.asking import tongue as tongue_of
 from backend.api.route import HTML, Call, Route
 from backend.config import BackendSettings
 from backend.console import files, frames, rendering
 from backend.console.alarms import alarms
 from backend.console.charts import charts, complete_until
 from backend.console.overview import SILENT_AFTER, Farm, farm
-from backend.console.speech import spoken
 from backend.console.view import View
 from backend.ids import SiteId
 from backend.registry import sites
@@ -42,7 +42,7 @@ class Choice(files.Anything):
 
 async def farm_now(call: Call[Choice]) -> web.Response:
     """The farm as HTML to put into the frame; 304 when it is what the asker already shows."""
-    view, tongue = call.query.view, spoken(call.request)
+    view, tongue = call.query.view, tongue_of(call)
     now_shown = await _farm(call)
     tag = _tag(now_shown, view, tongue.code)
     headers = {"ETag": tag, "Cache-Control": "private, no-store", "Vary": "Authorization, Accept-Language"}

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from backend.accounts.rights import RIGHTS, Access
 from backend.api import authentication
+from backend.api.asking import tongue as tongue_of
 from backend.api.route import HTML, Call, Query, Route
 from backend.console import files, rendering
-from backend.console.speech import spoken
 
 _HEADERS: Final = {"Cache-Control": "private, no-store", "Vary": "Authorization, Accept-Language"}
 
@@ -49,7 +49,7 @@ class Part:
 
     async def _handler(self, call: Call[Any]) -> web.Response:
         """The inside as HTML."""
-        tongue = spoken(call.request)
+        tongue = tongue_of(call)
         shown = await self.shows(call)
         return files.page(rendering.part(self.name, tongue, **shown), _HEADERS)
 

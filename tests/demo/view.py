@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from rich.align import Align
@@ -26,11 +27,11 @@ _BARS: Final = "▁▂▃▄▅▆▇█"
 _RULES: Final = Catalogue.load()
 
 
-def screen(snapshot: Snapshot, url: str, seconds: float | None) -> RenderableType:
+def screen(snapshot: Snapshot, pages: Mapping[str, str], seconds: float | None) -> RenderableType:
     """All of it, for one frame."""
     layout = Layout()
     layout.split_column(
-        Layout(_head(snapshot, url, seconds), size=4),
+        Layout(_head(snapshot, pages, seconds), size=3 + len(pages)),
         Layout(name="middle", size=12),
         Layout(_warnings(snapshot), ratio=3),
         Layout(_messages(snapshot), ratio=2, minimum_size=6),
@@ -39,11 +40,14 @@ def screen(snapshot: Snapshot, url: str, seconds: float | None) -> RenderableTyp
     return layout
 
 
-def _head(snapshot: Snapshot, url: str, seconds: float | None) -> RenderableType:
+def _head(snapshot: Snapshot, pages: Mapping[str, str], seconds: float | None) -> RenderableType:
     clock = f"{snapshot.elapsed_s:.0f} s" + (f" of {seconds:.0f} s" if seconds else " · Ctrl-C ends")
     title = Text.assemble(("ItsMiner ", "bold"), "demo farm, all on this machine   ", (clock, "cyan"))
-    page = Text.assemble("Page: ", (url, f"underline link {url}"), no_wrap=True, overflow="ellipsis")
-    return Panel(Group(title, page), border_style="cyan")
+    links = [
+        Text.assemble(f"{name}: ", (url, f"underline link {url}"), no_wrap=True, overflow="ellipsis")
+        for name, url in pages.items()
+    ]
+    return Panel(Group(title, *links), border_style="cyan")
 
 
 def _farm(snapshot: Snapshot) -> RenderableType:

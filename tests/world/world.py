@@ -50,6 +50,7 @@ class World:
     interval_s: float = 5
     rules: str = SHORT_RULES
     ranges: str = "127.77.0.1"
+    deadline_s: float = 4
     account: str = ""
     site: str = ""
     token: str = ""
@@ -173,7 +174,7 @@ state_dir = "{self.folder / "agent"}"
 ranges = ["{self.ranges}"]
 [poll]
 interval_s = {self.interval_s}
-deadline_s = 4
+deadline_s = {self.deadline_s}
 vendor_passwords = true
 [spool]
 flush_s = 1.0
@@ -182,6 +183,15 @@ flush_s = 1.0
         await call(
             "agent", "enroll", "--backend", f"http://127.0.0.1:{port}", code["code"], "--config", str(self.agent_config)
         )
+
+    async def open_site_page(self) -> str:
+        """Give the agent, before it starts, its page for the people at the site; the address, with the password."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        with self.agent_config.open("a") as config:
+            config.write(f"[lan]\nport = {port}\n")
+        password = await call("agent", "lan-password", "--generate", "--config", str(self.agent_config))
+        return f"http://demo:{password.strip()}@127.0.0.1:{port}/"
 
     async def start_agent(self) -> None:
         self.agent = Program("agent", "run", "--config", str(self.agent_config), log=self.folder / "agent.log")

@@ -12,7 +12,6 @@ from babel.messages.pofile import read_po
 
 from agent.wire import State
 from backend.console import frames, rendering, vocabulary
-from backend.console.speech import preferred
 from backend.notify.tongue import LANGUAGES, OF_PAGES, known
 from backend.registry import sites
 from backend.warnings.catalogue import Catalogue
@@ -79,22 +78,6 @@ async def test_the_rules_page_says_each_rule_with_numbers_units_and_order(backen
     assert "≥ 90 °C for 3 min" in " ".join(text.split())
     assert "catalogue → catalogue, by model" in text
     assert all(rule.title in text for rule in Catalogue.load())
-
-
-@pytest.mark.parametrize(
-    ("accepted", "language"),
-    [
-        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
-        ("en-US,en;q=0.9,zh;q=0.8", "en-US"),
-        ("fr, zh;q=0.5", "zh"),
-        ("zh;q=0, en;q=0.1", "en"),
-        ("", "en"),
-        ("*", "en"),
-        ("zh;q=nonsense, " + "x" * 10_000, "en"),
-    ],
-)
-def test_a_page_is_in_the_first_language_of_the_browser_that_there_is(accepted: str, language: str) -> None:
-    assert preferred(accepted) == language
 
 
 async def test_pages_say_their_language_and_caches_are_told_what_it_hangs_on(backend: Served) -> None:
