@@ -41,8 +41,7 @@ def demo(seconds: float | None, machines: int, interval: float, *, once: bool) -
 async def _demo(folder: Path, seconds: float | None, machines: int, interval_s: float, *, once: bool) -> dict[str, int]:
     console = Console(stderr=not sys.stdout.isatty())
     console.print("Starting a backend, an account, a farm and its agent …")
-    paced = {"interval_s": interval_s, "deadline_s": interval_s * 0.8, "rules": rules(interval_s)}
-    async with world(folder, **paced) as here:
+    async with world(folder, interval_s=interval_s, deadline_s=interval_s * 0.8, rules=rules(interval_s)) as here:
         await here.start_farm("--machines", str(machines))
         await here.enrol()
         pages = {"Page": f"{here.backend_url}/#token={here.token}", "At the site": await here.open_site_page()}
