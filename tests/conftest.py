@@ -36,6 +36,12 @@ Simulated = Callable[..., Awaitable[Farm]]
 FarmProcess = Callable[..., tuple[subprocess.Popen[str], list[dict[str, Any]]]]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: they mostly wait, and what is quick fills the time beside them."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
     """Each test finds the environment as it was: drivers write their fence into it."""

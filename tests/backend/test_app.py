@@ -139,6 +139,7 @@ def numbered(farm: Farm, number: int) -> Batch:
     return batch((reading(index, time, hashrate_ths=1.0) for index in range(10)), site=farm.site, id=uuid4())
 
 
+@pytest.mark.slow
 async def test_killed_while_batches_arrive_it_loses_nothing_acknowledged_and_stores_nothing_twice(
     tmp_path: Path,
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_the_demo_warns_mails_texts_resolves_and_leaks_nothing() -> None:
     demo = await asyncio.create_subprocess_exec(

@@ -12,7 +12,7 @@ from tests.loopback import take
 from tests.world.program import call
 from tests.world.world import World
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 SCRIPT = """
 fault = [

@@ -17,7 +17,7 @@ from tests.loopback import take
 from tests.world.stored import opened
 from tests.world.world import World, world
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 class SpoolWatch:

@@ -114,6 +114,7 @@ async def test_a_batch_that_the_server_calls_wrong_is_one_that_the_agent_puts_as
     assert await service.seen() == {0: 5.0}
 
 
+@pytest.mark.slow
 async def test_killed_while_batches_arrive_it_loses_nothing_acknowledged_and_stores_nothing_twice(
     service: Service,
 ) -> None:
