@@ -273,7 +273,9 @@ def _notifiers(
     notifiers: dict[Channel, Registered] = {}
     try:
         if settings.smtp.host is not None:
-            notifiers[Channel.EMAIL] = Registered(Email(settings.smtp), settings.smtp.host, database, clock)
+            notifiers[Channel.EMAIL] = Registered(
+                Email(settings.smtp, name=settings.contact.name), settings.smtp.host, database, clock
+            )
         if (texts := providers.notifier(settings.sms, public_url, settings.data_dir)) is not None:
             host = urlsplit(settings.sms.url or "//localhost").hostname or ""
             notifiers[Channel.SMS] = Registered(texts, host, database, clock)

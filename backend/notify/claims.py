@@ -7,10 +7,10 @@ have arrived; after a failure that cannot have delivered it, the next claim deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from sqlalchemy import ColumnElement, case, func, or_, select, update
@@ -44,6 +44,8 @@ _LOOKED_AT: Final = 50
 
 _LOOK_AGAIN: Final = timedelta(minutes=5)
 """Whether a restriction was lifted, or a fault of ours mended."""
+
+T = TypeVar("T")
 
 _log = structlog.get_logger()
 
@@ -99,17 +101,12 @@ class Claims:
 
     async def _take_or_put_off(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
         """A fault of ours in one message stops no other: it waits until it is given up, and says why."""
-        message, expires_at = row.id, row.expires_at  # a rollback forgets what the row was
-        try:
-            async with session.begin_nested():
-                return await self._take(session, row, now)
-        except SQLAlchemyError:
-            raise  # the registry's, and as much every other message's
-        except Exception as error:  # noqa: BLE001 (said with its trace, and the message waits)
-            _log.exception("message.fault", message=message)
-            row.due_at, row.last_error = now + _LOOK_AGAIN, f"fault: {type(error).__name__}"
+        expires_at = row.expires_at  # a rollback forgets what the row was
+        claim, fault = await _unharmed(session, row.id, self._take(session, row, now))
+        if fault is not None:
+            row.due_at, row.last_error = now + _LOOK_AGAIN, fault
             row.failed_at = now if expires_at <= now else None
-            return None
+        return claim
 
     async def _take(self, session: AsyncSession, row: OutboxMessage, now: datetime) -> Claim | None:
         member = await session.get_one(Member, row.member_id)
@@ -208,8 +205,10 @@ class Claims:
         """Open the next message to this contact and site, if there is anything to say, now or later."""
         if claim.contact is None or (contact := await session.get(Contact, claim.contact.id)) is None:
             return
-        agenda = await self._planner.agenda(session, site, contact, now=now)
-        due_at = agenda.due(last, self._settings, now)
+        agenda, fault = await _unharmed(session, claim.id, self._planner.agenda(session, site, contact, now=now))
+        due_at = agenda.due(last, self._settings, now) if agenda is not None else None
+        if fault is not None:  # what became of this message is true all the same: decide about the next one later
+            due_at = now + _LOOK_AGAIN
         if due_at is not None:
             await insert_new(session, [new_row(site.id, contact, due_at=due_at, now=now)])
 
@@ -249,6 +248,18 @@ async def _take_notice(session: AsyncSession, row: OutboxMessage, member: Member
     to, notice = found
     contact = await session.get(Contact, row.contact_id) if row.contact_id is not None else None
     return replace(_claimed(row, member, contact, to, now), notice=notice)
+
+
+async def _unharmed(session: AsyncSession, message: str, work: Awaitable[T]) -> tuple[T | None, str | None]:
+    """What the work gives; or, when a fault of ours ends it, nothing of what it changed, and the fault."""
+    try:
+        async with session.begin_nested():
+            return await work, None
+    except SQLAlchemyError:
+        raise  # the registry's, and as much every other message's
+    except Exception as error:  # noqa: BLE001 (said with its trace; what else is done about it is the caller's)
+        _log.exception("message.fault", message=message)
+        return None, f"fault: {type(error).__name__}"
 
 
 def _is_open() -> ColumnElement[bool]:

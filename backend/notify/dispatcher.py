@@ -161,6 +161,8 @@ class Dispatcher:
         except SQLAlchemyError as error:
             # What became of it is not written down: its lease ends, and it is sent again under the same id.
             _log.error("message.unmarked", message=claim.id, error=type(error).__name__)
+        except Exception:  # noqa: BLE001 (nor may one in marking it; its lease ends, too)
+            _log.exception("message.unmarked", message=claim.id)
         finally:
             slots.release()
 
@@ -171,6 +173,7 @@ class Dispatcher:
                 message = await self._message(claim, clock())
                 async with asyncio.timeout(self._deadline_s):
                     await self._notifiers[claim.channel].send(message)
+            await self._claims.sent(claim, now=clock())
         except NeverDeliverable as error:
             await self._claims.fail(claim, str(error), is_contact_bad=error.is_contact_bad, now=clock())
             self._count(claim, "failed")
@@ -179,11 +182,12 @@ class Dispatcher:
             await self._put_off(claim, error, clock())
         except TimeoutError:
             await self._put_off(claim, TryLater("no answer within the deadline", may_have_arrived=True), clock())
+        except SQLAlchemyError:
+            raise
         except Exception as error:  # a fault of ours in one message must not stop all others
             log.exception("message.fault")
             await self._put_off(claim, TryLater(f"fault: {type(error).__name__}", may_have_arrived=True), clock())
         else:
-            await self._claims.sent(claim, now=clock())
             self._count(claim, "sent")
             log.info("message.sent", attempt=claim.attempt)
 

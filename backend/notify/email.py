@@ -11,6 +11,7 @@ import asyncio
 import re
 import ssl
 from email import policy
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Final
@@ -33,7 +34,8 @@ _BAD_ADDRESS: Final = frozenset({550, 551, 553, 556})
 class Email:
     """A `Notifier` that hands each message to one SMTP server, over a connection of its own."""
 
-    def __init__(self, settings: Smtp, *, opening_s: float = OPENING_S) -> None:
+    def __init__(self, settings: Smtp, *, name: str = "", opening_s: float = OPENING_S) -> None:
+        """`name`: whose mails they are, as a phone shows it."""
         if settings.host is None or settings.sender is None:
             raise NotConfigured("smtp: host and sender are needed to send mail")
         if settings.tls == "none" and not is_loopback(settings.host):
@@ -42,6 +44,7 @@ class Email:
         self._opening_s = opening_s
         self._host = settings.host
         self._sender = settings.sender
+        self._from = Address(name, addr_spec=settings.sender)
         self._domain = settings.sender.rpartition("@")[2]
         self._tls = ssl.create_default_context() if settings.tls != "none" else None
 
@@ -62,7 +65,7 @@ class Email:
     def compose(self, message: Message) -> EmailMessage:
         """The mail as it leaves. The same message gives the same Message-ID."""
         mail = EmailMessage(policy=_POLICY)
-        mail["From"] = self._sender
+        mail["From"] = self._from
         mail["To"] = message.to
         mail["Subject"] = message.subject
         mail["Date"] = format_datetime(message.created_at)

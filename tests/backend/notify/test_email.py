@@ -62,6 +62,16 @@ async def test_a_mail_arrives_in_text_and_html_with_its_headers() -> None:
     assert max(map(len, server.raw[0].splitlines())) <= 998
 
 
+@pytest.mark.parametrize("name", ["ItsMiner", '矿场 "North", Inc.', "x" * 200])
+async def test_a_phone_shows_whose_mail_it_is(name: str) -> None:
+    async with mail_server() as server:
+        settings = Smtp(host="127.0.0.1", port=server.port, tls="none", sender="farm@example.com")
+        await Email(settings, name=name).send(MESSAGE)
+    [sender] = server.mails[0]["From"].addresses
+    assert (sender.display_name, sender.addr_spec) == (name, "farm@example.com")
+    assert max(map(len, server.raw[0].splitlines())) <= 998
+
+
 async def test_a_picture_travels_inside_the_mail_beside_the_html_that_shows_it() -> None:
     image = Image("chart.msg_1@itsminer", b"\x89PNG\r\n\x1a\n...", "a chart")
     async with mail_server() as server:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import CollectorRegistry
 from sqlalchemy import update
 
@@ -86,3 +88,23 @@ async def test_a_fault_of_ours_in_deciding_what_a_message_says_stops_no_other_an
     await dispatcher.dispatch(now=waiting.expires_at)
     [given_up] = [row for row in await rows(north) if row.failed_at]
     assert (given_up.id, given_up.failed_at) == (waiting.id, waiting.expires_at)
+
+
+async def test_a_fault_of_ours_in_deciding_what_follows_a_message_does_not_send_it_again(north: Farm) -> None:
+    await fire(north)
+    mail = Scripted(held=asyncio.Event())
+    dispatcher = north.dispatcher({Channel.EMAIL: mail})
+    task = asyncio.create_task(dispatcher.dispatch(now=at(6)))
+    await mail.entered.wait()
+    async with north.database.begin() as session:
+        await session.execute(update(Contact).values(quiet_from="25:00", quiet_to="06:00", critical_passes=False))
+    assert mail.held
+    mail.held.set()
+    await task
+    sent, next_one = sorted(await rows(north), key=lambda row: row.due_at)
+    assert (sent.sent_at, next_one.due_at, next_one.attempts) == (at(6), at(11), 0)
+    async with north.database.begin() as session:
+        await session.execute(update(Contact).values(quiet_from=None))
+    await dispatcher.dispatch(now=at(12))
+    assert len(mail.messages) == 1
+    assert [row.due_at for row in await rows(north) if not row.sent_at] == [at(6 + 240)]  # the reminder, as ever
