@@ -12,6 +12,7 @@ SQLite by default, PostgreSQL to scale; nothing above this module knows which. G
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -147,8 +148,7 @@ class Database:
                     raise RuntimeError("a change of the tables leaves rows that refer to nothing")
         finally:
             await engine.dispose()
-        with closing(sqlite3.connect(self._url.database or "", timeout=WAIT_S)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nothing of what was there before stays in the log
+        await asyncio.to_thread(_empty_log, self._url.database or "")
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[bool]:
@@ -226,6 +226,12 @@ def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str, enfor
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _empty_log(file: str) -> None:
+    """Nothing of what was there before stays in it; waits for whoever writes."""
+    with closing(sqlite3.connect(file, timeout=WAIT_S)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _prepare(file: Path) -> None:

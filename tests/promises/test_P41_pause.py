@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from agent import status
 from tests.agent.backend import Backend, serving
 from tests.agent.until import until
 from tests.conftest import FarmProcess
@@ -34,7 +35,7 @@ async def test_a_running_agent_rests_at_once_and_stays_at_rest_over_a_restart(
             assert len(backend.arrived) == arrived
             assert await agent.stop() == 0
             await agent.start()
-            await until(lambda: log.read_text().count("event=agent.started") == 2)
+            await until(lambda: status.read(tmp_path / "state" / "status.json").pid == agent.pid)
             assert len(backend.arrived) == arrived
             assert await call("agent", "resume", *config) == "Resumed.\n"
             await until(lambda: len(backend.arrived) > arrived)
