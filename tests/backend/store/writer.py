@@ -15,7 +15,7 @@ from tests.backend.readings import NOW, at, batch, reading
 from tests.backend.store.opened import opened
 
 ACCOUNT = AccountId("acc_crash")
-MACHINES = 20
+MACHINES = 5
 AHEAD = 5
 AFTERWARDS = NOW + timedelta(days=1000)
 
