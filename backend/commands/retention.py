@@ -59,13 +59,13 @@ def report(account: str, config: Path, *, as_json: bool) -> None:
     rows = [
         {
             "class": one.data_class,
-            "window": f"{one.window_days:g} days",
+            "window_days": one.window_days,
             "oldest": one.oldest,
-            "bytes": None if one.bytes is None else str(one.bytes),
+            "bytes": one.bytes,
         }
         for one in told.classes
     ]
-    show_all(rows, ("class", "window", "oldest", "bytes"), as_json=as_json, none="There is nothing.")
+    show_all(rows, ("class", "window_days", "oldest", "bytes"), as_json=as_json, none="There is nothing.")
 
 
 async def _read(settings: BackendSettings, account: AccountId) -> api.RetentionReply:

@@ -228,7 +228,9 @@ class InfluxV2:
             return _problem(403, "insufficient permissions to create a bucket", code="forbidden")
         asked = json.loads(await request.read())
         bucket = {"id": secrets.token_hex(8), **asked, "type": "user"}
-        await self._tell(f'CREATE DATABASE "{asked["name"]}" WITH DURATION INF SHARD DURATION 1d NAME "autogen"')
+        [rule] = asked["retentionRules"]
+        shard = f"SHARD DURATION {rule['shardGroupDurationSeconds']}s"
+        await self._tell(f'CREATE DATABASE "{asked["name"]}" WITH DURATION INF {shard} NAME "autogen"')
         self._buckets[bucket["id"]] = bucket
         return web.json_response(bucket, status=201)
 

@@ -33,3 +33,9 @@ async def test_without_consent_no_machine_of_an_account_abroad_is_told_of(tmp_pa
         assert [batch["id"] for batch in here.sent[1:] if batch["readings"]] == []
         assert [total["machines"] for batch in here.sent for total in batch.get("aggregates", ())].count(5) >= 2
         assert await here.stored() == []
+        kept = (await service.seen("/v1/totals", abroad.read))["totals"]
+        assert len(kept) >= 2
+        assert {one["total"]["machines"] for one in kept} == {5}
+        page = await service.get("/console/farm", abroad.read)
+        assert "of 5 machines" in page.body.decode()
+        assert "mnr-" not in page.body.decode().partition("reveal")[0]

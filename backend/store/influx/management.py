@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from influxdb_client import BucketRetentionRules, InfluxDBClient, Permission, PermissionResource
@@ -87,19 +88,23 @@ def _prepare(client: Any, settings: InfluxSettings) -> None:
     buckets = client.buckets_api()
     present = _present(client, settings)
     for name, keep in tiers.rules(settings.prefix).items():
-        seconds = 0 if keep is None else int(keep.total_seconds())
-        found = present.get(name)
+        rules, found = _rules(keep), present.get(name)
         if found is None:
-            buckets.create_bucket(
-                bucket_name=name, org=settings.org, retention_rules=_rules(seconds), description="ItsMiner"
-            )
-        elif sum(rule.every_seconds for rule in found.retention_rules) != seconds:
-            found.retention_rules = _rules(seconds)
+            buckets.create_bucket(bucket_name=name, org=settings.org, retention_rules=rules, description="ItsMiner")
+        elif sum(rule.every_seconds for rule in found.retention_rules) != rules[0].every_seconds:
+            found.retention_rules = rules
             buckets.update_bucket(found)
 
 
-def _rules(seconds: int) -> list[Any]:
-    return [BucketRetentionRules(type="expire", every_seconds=seconds)]
+def _rules(keep: timedelta | None) -> list[Any]:
+    """What the server keeps, and in files of how much time."""
+    return [
+        BucketRetentionRules(
+            type="expire",
+            every_seconds=0 if keep is None else int(keep.total_seconds()),
+            shard_group_duration_seconds=int(tiers.shard(keep).total_seconds()),
+        )
+    ]
 
 
 def _present(client: Any, settings: InfluxSettings) -> dict[str, Any]:

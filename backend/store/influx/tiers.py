@@ -24,6 +24,8 @@ BATCHES_DAYS: Final = 31
 """How long ids of batches are known: an agent may come with readings that are 30 days old, and come again."""
 _SLACK: Final = timedelta(days=2)
 """A bucket keeps a little longer than its tier: facts stand at the start of their day, and a write takes time."""
+_LONG: Final = timedelta(days=90)
+"""Of what a bucket keeps so long, a week is little; and what is past its window, the sweep deletes anyway."""
 _IN_FLIGHT: Final = timedelta(hours=1)
 """How long after a decision some process may still write by the one before."""
 
@@ -105,3 +107,11 @@ def rules(prefix: str) -> dict[str, timedelta | None]:
     found[batches_bucket(prefix)] = timedelta(days=BATCHES_DAYS) + _SLACK
     found[accounts_bucket(prefix)] = None
     return found
+
+
+def shard(keep: timedelta | None) -> timedelta:
+    """How much time one of the server's files is of. It goes by its rule as a whole, when its newest point is past.
+
+    Each file names every field of every series, which is 8 B a poll in a day's and 3 B in a week's.
+    """
+    return timedelta(days=7) if keep is None or keep >= _LONG else timedelta(days=1)

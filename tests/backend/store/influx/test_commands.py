@@ -61,9 +61,9 @@ def test_retention_is_reported_of_the_engine_that_is_used(config: Path) -> None:
     assert run(config, "account", "add", "Demo").exit_code == 0
     result = run(config, "retention", "report", "Demo", "--json")
     assert result.exit_code == 0, result.stderr
-    assert [(row["class"], row["window"], row["oldest"]) for row in json.loads(result.stdout)][:2] == [
-        ("telemetry_raw", "90 days", None),
-        ("telemetry_rollup", "730 days", None),
+    assert [(row["class"], row["window_days"], row["oldest"]) for row in json.loads(result.stdout)][:2] == [
+        ("telemetry_raw", 90, None),
+        ("telemetry_rollup", 730, None),
     ]
 
 

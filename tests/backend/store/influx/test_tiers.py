@@ -37,6 +37,12 @@ def test_there_are_about_twenty_buckets_and_each_keeps_longer_than_its_tier() ->
     assert rules["itsminer_accounts"] is None
 
 
+def test_a_file_of_the_server_is_of_no_more_than_a_thirteenth_of_what_its_bucket_keeps() -> None:
+    for keep in tiers.rules("itsminer").values():
+        assert keep is None or DAY <= tiers.shard(keep) <= max(keep / 13, DAY)
+    assert tiers.shard(timedelta(days=92)) == tiers.shard(None) == 7 * DAY
+
+
 def test_a_batch_is_known_longer_than_an_agent_may_come_with_it() -> None:
     assert tiers.BATCHES_DAYS > 30
 
