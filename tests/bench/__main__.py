@@ -10,6 +10,7 @@ BENCHES = {
     "accounts": "tests.bench.accounts",
     "compared": "tests.bench.compared",
     "farm": "tests.bench.farm",
+    "flood": "tests.bench.flood",
     "poll": "tests.bench.poll",
     "silent": "tests.bench.silent",
     "spool": "tests.bench.spool",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from agent.reading import Live, RawBoard
+from agent.simulator.families.antminer_pages import BOARD_SPREAD_C, CHIP_SPREAD_C, Pages
 from agent.simulator.families.document import Document, cgminer_pools, ghs, rendered, status
 from agent.simulator.identity import Identity
 from agent.simulator.life import Life, Model
@@ -45,8 +46,6 @@ _BOARD_TYPE: Final = {S19J_PRO.name: "AMLCtrl_BHB42601", S21.name: "AMLCtrl_BHB6
 _DESCRIPTION = "cgminer 1.0.0"
 _MOST_BOARDS = 4  # slots that the control board has, used or not
 _JSON = {"Content-Type": "application/json"}
-_CHIP_SPREAD_C = (-5.0, -3.0, -2.0, 0.0)
-_BOARD_SPREAD_C = (-3.0, -1.0, 1.0, 3.0)
 
 
 class Antminer:
@@ -68,20 +67,11 @@ class Antminer:
             "stats": self._stats,
             "pools": self._pools,
         }
-        self._pages: dict[str, Callable[[Live, datetime], Document]] = {
-            "get_system_info": self._system_info,
-            "get_network_info": self._network_info,
-            "miner_type": self._miner_type,
-            "get_miner_conf": self._miner_conf,
-            "get_blink_status": lambda live, now: {"blink": False},
-            "summary": self._web_summary,
-            "stats": self._web_stats,
-            "pools": self._web_pools,
-        }
+        self._pages = Pages(identity, life, self._built, _BOARD_TYPE[life.model.name])
 
     def rpc(self, request: Request, now: datetime) -> bytes | None:
         command = str(request.get("command"))
-        answer = self._web_stats if command == "stats" and request.get("new_api") else self._answers.get(command)
+        answer = self._pages.stats if command == "stats" and request.get("new_api") else self._answers.get(command)
         return None if answer is None else rendered(answer(self._life.at(now), now))
 
     def v3(self, request: Request, now: datetime) -> bytes | None:
@@ -90,11 +80,8 @@ class Antminer:
     def web(self, request: WebRequest, now: datetime) -> WebAnswer | None:
         if request.path == "/":
             return WebAnswer(200, b"<!doctype html><html><title>Antminer</title></html>", {"Content-Type": "text/html"})
-        name = request.path.removeprefix("/cgi-bin/").removesuffix(".cgi")
-        page = self._pages.get(name)
-        if page is None or request.path != f"/cgi-bin/{name}.cgi":
-            return None
-        return WebAnswer(200, rendered(page(self._life.at(now), now)), _JSON)
+        page = self._pages.at(request.path)
+        return None if page is None else WebAnswer(200, rendered(page(self._life.at(now), now)), _JSON)
 
     def truth(self, now: datetime) -> Live:
         live = self._life.at(now)
@@ -171,123 +158,6 @@ class Antminer:
             device |= _chain(slot + 1, boards.get(slot))
         return {"STATUS": status(70, "CGMiner stats", _DESCRIPTION, now), "STATS": [who, device], "id": 1}
 
-    def _system_info(self, live: Live, now: datetime) -> Document:
-        return {
-            "minertype": self._life.model.name,
-            **self._network_info(live, now),
-            "gateway": "",
-            "dnsservers": "",
-            "system_mode": "GNU/Linux",
-            "system_kernel_version": "Linux 4.9.113 #1 SMP PREEMPT",
-            "system_filesystem_version": self._built,
-            "firmware_type": "Release",
-            "serinum": self._identity.serial,
-        }
-
-    def _network_info(self, live: Live, now: datetime) -> Document:
-        return {
-            "nettype": "DHCP",
-            "netdevice": "eth0",
-            "macaddr": self._identity.mac,
-            "hostname": self._identity.host,
-            "ipaddress": self._identity.address,
-            "netmask": "255.0.0.0",
-        }
-
-    def _miner_type(self, live: Live, now: datetime) -> Document:
-        name = self._life.model.name
-        return {"miner_type": name, "subtype": _BOARD_TYPE[name], "fw_version": self._built}
-
-    def _miner_conf(self, live: Live, now: datetime) -> Document:
-        return {
-            "pools": [{"url": pool.url, "user": pool.user, "pass": "x"} for pool in live.pools or ()],
-            "api-listen": True,
-            "api-network": True,
-            "api-allow": "A:0/0,W:*",
-            "bitmain-fan-ctrl": False,
-            "bitmain-fan-pwm": "100",
-            "bitmain-freq": str(round(self._life.model.frequency_mhz)),
-            "bitmain-voltage": str(round(self._life.model.voltage_v * 100)),
-            "bitmain-work-mode": "0",
-            "bitmain-freq-level": "",
-        }
-
-    def _web_head(self, now: datetime) -> Document:
-        return {
-            "STATUS": {"STATUS": "S", "when": int(now.timestamp()), "Msg": "Stats", "api_version": "3.1"},
-            "INFO": {"miner_version": "49.0.1.3", "CompileTime": self._built, "type": self._life.model.name},
-        }
-
-    def _web_rates(self, live: Live) -> Document:
-        rate = ghs(live.hashrate_ths)
-        return {
-            "elapsed": int(live.uptime_s or 0),
-            **dict.fromkeys(("rate_5s", "rate_30m", "rate_avg"), rate),
-            "rate_ideal": ghs(self._life.model.nominal_ths),
-            "rate_unit": "GH/s",
-        }
-
-    def _web_summary(self, live: Live, now: datetime) -> Document:
-        summary = {**self._web_rates(live), "hw_all": 0, "bestshare": 0, "status": self._checks(now)}
-        return {**self._web_head(now), "SUMMARY": [summary]}
-
-    def _web_stats(self, live: Live, now: datetime) -> Document:
-        stats = {
-            **self._web_rates(live),
-            "chain_num": len(live.boards or ()),
-            "fan_num": self._life.model.fans,
-            "fan": list(live.fans_rpm or ()),
-            "hwp_total": 0.0,
-            "chain": [self._web_chain(board) for board in live.boards or ()],
-        }
-        return {**self._web_head(now), "STATS": [stats]}
-
-    def _web_pools(self, live: Live, now: datetime) -> Document:
-        pools = [
-            {
-                "index": place,
-                "url": pool.url,
-                "user": pool.user,
-                "status": "Alive" if pool.alive else "Dead",
-                "priority": place,
-                "accepted": live.shares_accepted if pool.active else 0,
-                "rejected": live.shares_rejected if pool.active else 0,
-                "stale": live.shares_stale if pool.active else 0,
-            }
-            for place, pool in enumerate(live.pools or ())
-        ]
-        return {**self._web_head(now), "POOLS": pools}
-
-    def _web_chain(self, board: RawBoard) -> Document:
-        chip_c, board_c = board.chip_temp_c or 0.0, board.board_temp_c or 0.0
-        return {
-            "index": board.index,
-            "freq_avg": round(board.frequency_mhz or 0.0),
-            "rate_ideal": ghs(board.expected_ths),
-            "rate_real": ghs(board.hashrate_ths),
-            "asic_num": board.chips_working,
-            "temp_pic": [round(board_c - 10 + step) for step in _BOARD_SPREAD_C],
-            "temp_pcb": [round(board_c + step) for step in _BOARD_SPREAD_C],
-            "temp_chip": [round(chip_c + step) for step in _CHIP_SPREAD_C],
-            "hw": 0,
-            "eeprom_loaded": True,
-            "sn": self._identity.board_serial(board.index),
-            "hwp": 0.0,
-        }
-
-    def _checks(self, now: datetime) -> list[Document]:
-        """What the firmware's own page shows as traffic lights: rate, network, fans, temperature."""
-        wrong = {
-            "fans": "ERROR_FAN_LOST: fan lost" if self._life.stopped_fan(now) is not None else "",
-            "temp": "ERROR_TEMP_TOO_HIGH: over max temp" if self._life.is_overheated(now) else "",
-            "rate": "ERROR_SOC_INIT: chain lost" if self._life.lost_board(now) is not None else "",
-            "network": "",
-        }
-        return [
-            {"type": name, "status": "e" if message else "s", "code": 1 if message else 0, "msg": message}
-            for name, message in wrong.items()
-        ]
-
 
 def _chain(number: int, board: RawBoard | None) -> Document:
     """The fields of one slot, numbered from 1; an empty slot has zeros and empty strings."""
@@ -311,9 +181,9 @@ def _chain(number: int, board: RawBoard | None) -> Document:
         f"freq{number}": round(board.frequency_mhz or 0.0),
         f"temp{number}": round(board_c),
         f"temp2_{number}": round(chip_c),
-        f"temp_chip{number}": _dashed(chip_c, _CHIP_SPREAD_C),
-        f"temp_pcb{number}": _dashed(board_c, _BOARD_SPREAD_C),
-        f"temp_pic{number}": _dashed(board_c - 10, _BOARD_SPREAD_C),
+        f"temp_chip{number}": _dashed(chip_c, CHIP_SPREAD_C),
+        f"temp_pcb{number}": _dashed(board_c, BOARD_SPREAD_C),
+        f"temp_pic{number}": _dashed(board_c - 10, BOARD_SPREAD_C),
     }
 
 
