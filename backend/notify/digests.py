@@ -26,6 +26,7 @@ from backend.registry.warning_tables import Warning
 KIND: Final = "digest"
 PERIODS: Final = {"daily": timedelta(days=1), "weekly": timedelta(days=7)}
 
+AT_ONCE: Final = 500
 _MOST: Final = 2_000
 """Warnings that one digest looks at; a farm with more had other mails about them."""
 
@@ -43,7 +44,20 @@ class Digest:
 
 
 async def open_due(database: Database, *, now: datetime) -> int:
-    """Open each digest that is due; how many. Who was never asked gets the first one at the next time."""
+    """Open each digest that is due; how many. Who was never asked gets the first one at the next time.
+
+    A transaction opens no more than `AT_ONCE`: at eight in the morning many are due, and others want to write, too.
+    """
+    count = 0
+    while True:
+        found, opened = await _open_some(database, now)
+        count += opened
+        if found < AT_ONCE:
+            return count
+
+
+async def _open_some(database: Database, now: datetime) -> tuple[int, int]:
+    """How many contacts were due, and how many digests that opened."""
     async with database.begin() as session:
         found = await session.scalars(
             select(Contact)
@@ -53,7 +67,7 @@ async def open_due(database: Database, *, now: datetime) -> int:
                 or_(Contact.digest_due_at.is_(None), Contact.digest_due_at <= now),
             )
             .order_by(Contact.id)
-            .limit(500)
+            .limit(AT_ONCE)
             .with_for_update(skip_locked=True)
         )
         due = found.all()
@@ -61,7 +75,7 @@ async def open_due(database: Database, *, now: datetime) -> int:
         for contact in due:
             contact.digest_due_at = next_digest(contact, now)
         await session.flush()
-        return len(await insert_new(session, rows))
+        return len(due), len(await insert_new(session, rows))
 
 
 async def gather(session: AsyncSession, contact: Contact, body: dict[str, Any]) -> Digest | None:

@@ -103,3 +103,12 @@ async def test_a_digest_says_what_sites_with_a_tariff_took_and_cost_also_without
     [digest] = desk.mail.messages
     for said in (digest.text, digest.html or ""):
         assert "North, 2026-01-01: 11.8 kWh, 5.90 USD" in said
+
+
+async def test_however_many_are_due_all_are_opened(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "AT_ONCE", 2)
+    for number in range(4):
+        due = {"digests": "daily", "digest_due_at": MORNING}
+        await desk.add("email", f"m{number}@example.com", **due)
+    assert await digests.open_due(desk.farm.database, now=MORNING) == 5
+    assert await digests.open_due(desk.farm.database, now=MORNING) == 0
