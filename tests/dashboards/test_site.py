@@ -6,18 +6,20 @@ import importlib
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from agent.aggregate import totals
 from agent.wire import Board, State
 from backend.registry import sites
 from backend.warnings.catalogue import Catalogue
 from tests.backend.console.farms import NOW, latest, machine
 from tests.backend.console.served import Served, Tenant, serving
+from tests.backend.readings import batch
 from tests.dashboards.checked import faults, parameters
 from tests.dashboards.infinity import DATA_SOURCE, asked, panels, queries
 
@@ -222,12 +224,24 @@ async def test_the_site_and_the_machine_to_choose_are_what_the_other_queries_tak
 
 
 async def test_the_totals_are_those_of_the_farm(backend: Served, tenant: Tenant) -> None:
-    query = next(q for w, q in QUERIES if w.startswith("panel 1 "))
-    answer = await asked(backend.url, tenant.token, query, variables(tenant.site))
-    assert sum(row["reading.hashrate_ths"] or 0 for row in answer.rows) == 200
-    line = next(q for w, q in QUERIES if parameters(q) | {"metric": "hashrate_ths", "across": "sum"} == parameters(q))
-    answer = await asked(backend.url, tenant.token, line, variables(tenant.site))
-    assert {row["value"] for row in answer.rows} == {200}
+    for title in ("Hashrate", "Hashrate and what is expected"):
+        query = next(q for w, q in QUERIES if w.endswith(f" {title} A"))
+        answer = await asked(backend.url, tenant.token, query, variables(tenant.site))
+        assert {row["value"] for row in answer.rows} == {200}
+
+
+async def test_a_site_that_tells_totals_only_has_its_hashrate_and_power_shown(backend: Served) -> None:
+    tenant = await backend.tenant()
+    machines = [latest(number).reading for number in range(7)]
+    told = tuple(totals(NOW - timedelta(minutes=minute), machines) for minute in range(20))
+    sent = batch(site=tenant.site, sent_at=NOW, aggregates=[one for of_poll in told for one in of_poll])
+    assert await backend.store.write(tenant.account, sent, now=NOW)
+    shown = {}
+    for title in ("Hashrate", "Power"):
+        query = next(q for w, q in QUERIES if re.fullmatch(rf"panel \d {title} A", w))
+        answer = await asked(backend.url, tenant.token, query, variables(tenant.site))
+        shown[title] = answer.rows[-1]["value"]
+    assert shown == {"Hashrate": 700, "Power": 21_000}
 
 
 async def test_another_accounts_token_sees_none_of_it(backend: Served, tenant: Tenant) -> None:
