@@ -32,7 +32,7 @@ from backend.api.services import Clock, Services
 from backend.config import BackendSettings, Misconfigured
 from backend.console.pages import ROUTES as PAGES
 from backend.ids import AccountId
-from backend.jobs import every
+from backend.jobs import Pace, every
 from backend.notify import digests
 from backend.notify.bills import Bills
 from backend.notify.dispatcher import Dispatcher
@@ -61,18 +61,7 @@ from backend.warnings.engine import Engine
 
 log = structlog.get_logger()
 
-TICK_S: Final = 1.0
-"""How often the rules look at what time alone decides."""
-DUTIES_S: Final = 5.0
-"""How often letters are looked for, and what else is due about personal data."""
-SWEEP_S: Final = 2.0
-"""How often is looked whether it is time to remove what is past its window."""
-DIGESTS_S: Final = 60.0
-"""How often it is looked whether a digest is due."""
-TIDY_S: Final = 3_600.0
-"""How often what is past its use is removed."""
-TEND_S: Final = 300.0
-"""How often the store makes rollups and seals days."""
+_PACE: Final = Pace()
 COLLECT_EVERY: Final = 50_000
 """Objects that are new and still there, after which Python looks for cycles among them."""
 
@@ -93,7 +82,7 @@ def run(settings: BackendSettings) -> None:
         loop.run(main())
 
 
-async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock) -> None:
+async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock, pace: Pace = _PACE) -> None:
     """Serve until `stop` is set. The event `backend.listening` says when and where it does."""
     settings.make_data_dir()
     async with AsyncExitStack() as closing:
@@ -131,20 +120,24 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock)
         serving = runner(application(services, (*routes(settings.limits, settings.accounts), *PAGES)))
         answers = {"retention": partial(_retention, services)}
         async with answering(settings.data_dir, answers), asyncio.TaskGroup() as tasks:
+
+            def job(period_s: float, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+                return tasks.create_task(every(period_s, name, work), name=name)
+
             jobs = [
-                tasks.create_task(every(TICK_S, "tick", lambda: engine.tick(now=clock())), name="tick"),
-                tasks.create_task(every(TIDY_S, "tidy", lambda: _tidy(services, clock())), name="tidy"),
-                tasks.create_task(every(TEND_S, "tend", alone("tend", store.tend)), name="tend"),
-                tasks.create_task(every(SWEEP_S, "retention", alone("retention", sweeper.do)), name="retention"),
-                tasks.create_task(every(DUTIES_S, "duties", lambda: duties.do(now=clock())), name="duties"),
-                tasks.create_task(every(DUTIES_S, "exports", lambda: services.exports.do(now=clock())), name="exports"),
-                tasks.create_task(every(DUTIES_S, "ceasing", lambda: _cease(services, clock())), name="ceasing"),
-                tasks.create_task(every(DIGESTS_S, "digests", lambda: _digests(services, clock())), name="digests"),
+                job(pace.tick_s, "tick", lambda: engine.tick(now=clock())),
+                job(pace.tidy_s, "tidy", lambda: _tidy(services, clock())),
+                job(pace.tend_s, "tend", alone("tend", store.tend)),
+                job(pace.sweep_s, "retention", alone("retention", sweeper.do)),
+                job(pace.duties_s, "duties", lambda: duties.do(now=clock())),
+                job(pace.duties_s, "exports", lambda: services.exports.do(now=clock())),
+                job(pace.duties_s, "ceasing", lambda: _cease(services, clock())),
+                job(pace.digests_s, "digests", lambda: _digests(services, clock())),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
             ]
             await _answer(serving, listening, url, settings, stop)
-            for job in jobs:
-                job.cancel()
+            for one in jobs:
+                one.cancel()
     log.info("backend.stopped")
 
 

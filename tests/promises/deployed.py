@@ -22,6 +22,7 @@ from backend.accounts.sessions import Sessions
 from backend.app import serve
 from backend.config import BackendSettings, load
 from backend.ids import AccountId, SiteId
+from backend.jobs import Pace
 from backend.registry import accounts, members, sites, tokens
 from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
@@ -32,6 +33,8 @@ from tests.world.catchers import Mailbox, Phone, mailbox, phone
 from tests.world.program import call
 
 T = TypeVar("T")
+BRISK = Pace(tick_s=0.3, sweep_s=0.5, duties_s=0.3)
+"""Nobody waits for a job's next turn."""
 
 
 @dataclass
@@ -119,7 +122,7 @@ email = "contact@itsminer.example"
         settings = self.settings
         registry_file.put(settings.data_dir)
         self._stop = asyncio.Event()
-        self._task = asyncio.create_task(serve(settings, stop=self._stop, clock=self.now))
+        self._task = asyncio.create_task(serve(settings, stop=self._stop, clock=self.now, pace=BRISK))
         self.database = Database(settings.registry_url, keys=settings.seal_keys)
 
         async def healthy() -> bool:

@@ -24,6 +24,7 @@ from backend.config import Accounts, BackendSettings, Listen, Seal, Sms, Smtp
 from backend.config import Contact as Operator
 from backend.registry.database import Database
 from tests import registry_file
+from tests.promises.deployed import BRISK
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
 
 ADULT = "1990-01-31"
@@ -220,7 +221,7 @@ async def service(folder: Path, **changes: Any) -> AsyncIterator[Service]:
 async def running(made: Service) -> AsyncIterator[None]:
     """Serve until the block ends; also again, after an end."""
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(made.settings, stop=stop, clock=lambda: made.now), name="service")
+    serving = asyncio.create_task(serve(made.settings, stop=stop, clock=lambda: made.now, pace=BRISK), name="service")
     try:
         while not serving.done():
             try:
