@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,3 +172,73 @@ async def test_P44_each_page_names_the_contact_and_labels_its_fields(here: Servi
         )
         assert await page.run(wide) is False
         assert re.search(r"\S", await page.text())
+
+
+async def test_P09_P13_P30_an_owner_sets_tariff_rules_contacts_silences_machines_and_windows_by_clicking(
+    here: Service, page: Page
+) -> None:
+    await sign_up(here, page)
+    await log_in(page)
+    await page.at("/")
+    session = str(await page.run("sessionStorage.getItem('itsminer-token')"))
+    site = (await here.post("/v1/sites", {"name": "North"}, session)).json["site"]
+
+    async def changed(path: str) -> Any:
+        return (await here.get(path, session)).json
+
+    async def enter(**values: str) -> None:
+        """Type into fields whose ids have `_`, and send their form; `__` for `-`."""
+        for name, value in values.items():
+            at = f"document.getElementById({json.dumps(name.replace('__', '-'))})"
+            await page.until(f"{at} !== null")
+            await page.run(f"{at}.value = {json.dumps(value)}")
+        await page.run(f"{at}.form.requestSubmit()")
+
+    await page.open(f"{here.url}/manage")
+    await enter(**{f"tariff__{site}": "0.07", f"currency__{site}": "USD", f"zone__{site}": "Asia/Shanghai"})
+    await page.until(f"document.getElementById('zone-{site}').defaultValue === 'Asia/Shanghai'")
+    [told] = (await changed("/v1/sites"))["sites"]
+    assert (told["tariff_per_kwh"], told["currency"], told["time_zone"]) == (0.07, "USD", "Asia/Shanghai")
+
+    await page.open(f"{here.url}/rules")
+    await enter(chip_hot__warning="85")
+    await page.says("chip_hot everywhere")
+    [change] = (await changed("/v1/rules"))["changes"]
+    assert change["numbers"]["warning"] == 85
+
+    await page.open(f"{here.url}/silences")
+    await page.fill(rule="chip_hot", reason="new fans")
+    await page.press("Silence it")
+    await page.says("UTC: new fans")
+    [silence] = (await changed("/v1/silences"))["silences"]
+    assert (silence["rule"], silence["reason"]) == ("chip_hot", "new fans")
+    await page.press("End it now")
+    await page.says("Nothing is silent")
+
+    await page.open(f"{here.url}/contacts")
+    await page.fill(channel="email", address="day.shift@farm.example")
+    await page.press("Add")
+    await page.says("not verified")
+    own = next(one for one in (await changed("/v1/contacts"))["contacts"] if one["is_own"] and one["channel"] == "sms")
+    at = own["contact_id"]
+    await enter(**{f"from__{at}": "22:00", f"to__{at}": "06:00", f"after__{at}": "15"})
+    await page.says("quiet 22:00 to 06:00 UTC")
+    [own] = [one for one in (await changed("/v1/contacts"))["contacts"] if one["contact_id"] == at]
+    assert (own["quiet_from"], own["after_min"]) == ("22:00", 15)
+
+    await page.open(f"{here.url}/declared")
+    await page.fill(d0_site=site, d0_quantity="20", d0_brand="Antminer", d0_model="S21")
+    await page.press("Save")
+    await page.says("declared 20, seen 0")
+    [declared] = (await changed("/v1/declared"))["declared"]
+    assert (declared["quantity"], declared["model"], declared["site"]) == (20, "S21", site)
+    await page.fill(d0_quantity="")
+    await page.press("Save")
+    await page.says("Nothing is declared yet")
+
+    await page.open(f"{here.url}/privacy")
+    await enter(days__telemetry_raw="30")
+    await page.until("document.getElementById('days-telemetry_raw').defaultValue === '30'")
+    await page.says("POST /v1/retention")  # who saw and changed what
+    kept = {one["data_class"]: one["window_days"] for one in (await changed("/v1/retention"))["classes"]}
+    assert kept["telemetry_raw"] == 30
