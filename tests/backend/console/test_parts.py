@@ -13,6 +13,7 @@ from babel.messages.pofile import read_po
 from agent.wire import State
 from backend.console import frames, rendering, vocabulary
 from backend.notify.tongue import LANGUAGES, OF_PAGES, known
+from backend.privacy.purposes import REGISTER
 from backend.registry import sites
 from backend.warnings.catalogue import Catalogue
 from tests.backend.console.farms import NOW, latest, machine
@@ -112,7 +113,8 @@ def of_pages() -> set[str]:
 
 
 def of_tables() -> set[str]:
-    return {*vocabulary.SCRIPTS, *vocabulary.NAMES, *(part.title for part in frames.PARTS)}
+    purposes = (purpose.means for purpose in REGISTER.values())
+    return {*vocabulary.SCRIPTS, *vocabulary.NAMES, *(part.title for part in frames.PARTS), *purposes}
 
 
 @pytest.mark.parametrize("language", [language for language in known() if language != "en"])
