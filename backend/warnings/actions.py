@@ -25,8 +25,9 @@ from backend.warnings.catalogue import BadRule, Catalogue, Rule
 from backend.warnings.event import Event
 from backend.warnings.overrides import Numbers, check
 from backend.warnings.publish import Publisher, log_events
-from backend.warnings.records import active, locked, watch_of
+from backend.warnings.records import locked, watch_of
 from backend.warnings.step import Change
+from backend.warnings.warning_rows import active
 
 FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """When a silence ends that has no end."""

@@ -42,10 +42,10 @@ from backend.warnings.records import (
     ledger_of,
     locked,
     overrides_of,
-    save_episodes,
     save_states,
     watch_of,
 )
+from backend.warnings.warning_rows import save_episodes
 
 BEHIND: Final = timedelta(minutes=3)
 """A site whose newest reading was that old when it was sent is sending a backlog."""

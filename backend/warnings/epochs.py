@@ -20,8 +20,9 @@ from backend.registry.machine_tables import KnownMachine
 from backend.registry.rule_tables import RuleState, SiteWatch
 from backend.warnings.event import Event
 from backend.warnings.past import GAP, PREFIX
-from backend.warnings.records import active, save_states
+from backend.warnings.records import save_states
 from backend.warnings.step import Change
+from backend.warnings.warning_rows import active
 
 EPOCH: Final = f"{PREFIX}epoch"
 """Where a site's epoch is stored, beside its states."""

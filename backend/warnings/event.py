@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from backend.warnings.catalogue import Rule
 from backend.warnings.severity import Severity
 from backend.warnings.step import Change, Transition
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What changed for one rule and machine (or the site: machine = "")."""
 
     machine: str

@@ -7,34 +7,23 @@ costs one time.
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from agent.wire import MachineId, Reading
 from agent.wire import State as ReadingState
-from backend.warnings.catalogue import Rule
+from backend.warnings.alike import NO_STATES, Alike, Outcome
+from backend.warnings.backlog import close_gap, hear_late, is_in_gap, open_gap
 from backend.warnings.declared import Declaration, assigned, placed, undiscovered
-from backend.warnings.event import Event, event_of
+from backend.warnings.event import Event
 from backend.warnings.judgement import Judgement, Track
 from backend.warnings.known import DAY_S, HOUR_S, Known, first_known, is_worth_saving, remembered
-from backend.warnings.observe import is_quiet, observe
-from backend.warnings.overrides import Rulebook
-from backend.warnings.past import (
-    GAP,
-    PREFIX,
-    Episode,
-    Gap,
-    Late,
-    Past,
-    gap_json,
-    joined,
-    judge_late,
-    past_json,
-)
-from backend.warnings.step import Change, Phase, State, step, to_json
+from backend.warnings.overrides import Applying, Rulebook
+from backend.warnings.past import Late
+from backend.warnings.step import State
 
 FEWEST: Final = 5
 """Of fewer machines, a share says nothing of the site."""
@@ -42,7 +31,6 @@ FEWEST: Final = 5
 UNSEEN: Final = "unseen_h"
 """The field of a machine that needs no reading of it."""
 
-_NO_STATES: Final[Mapping[str, State]] = MappingProxyType({})
 _INSTANT: Final = timedelta(microseconds=1)
 
 
@@ -70,14 +58,22 @@ class Ledger:
         self._late = late
         # Of machines that were judged before this was read, only this is known: nothing newer than `judged_to`.
         self._floor = judged_to - _INSTANT if judged_to else None
-        self._tracks = {machine: Track(self._floor, of) for machine, of in states.items()} if self._floor else {}
+        self._counted = rulebook.of_ill_machines()
+        self._tracks = self._standing(states)
         self._known = dict(known)
         self._declarations = declarations
         self._gone: frozenset[str] = frozenset()
         self._undiscovered: int | None = None
         self._hour: float | None = None  # of the last look at machines that are not reported
-        self._counted = rulebook.of_ill_machines()
-        self._ill = {machine for machine, track in self._tracks.items() if self._is_ill(track)}
+        self._ill = {machine for machine, track in self._tracks.items() if track.is_ill}
+
+    def _standing(self, states: Mapping[str, Mapping[str, State]]) -> dict[str, Track]:
+        """Machines that share their states share a track."""
+        if self._floor is None:
+            return {}
+        track = Alike(self._counted).track
+        shared = {id(of): track(self._floor, of) for of in {id(of): of for of in states.values()}.values()}
+        return {machine: shared[id(of)] for machine, of in states.items()}
 
     @property
     def known(self) -> Mapping[str, Known]:
@@ -91,25 +87,26 @@ class Ledger:
         """
         readings = sorted(readings, key=lambda each: each.time)
         result = Judgement(self._judged_to, self._interval, self._late.copy() if self._late else None)
-        self._meet(readings, result)
+        alike, tracks = Alike(self._counted), ChainMap(result.tracks, self._tracks)
+        self._meet(readings, alike, result)
         if result.late is not None and unsent_since is not None and unsent_since >= result.late.gap.until:
-            self._close_gap(result.late, result)
+            close_gap(result, result.late, self.rulebook, tracks, alike)
         for reading in readings:
             if result.judged_to is not None and reading.time > result.judged_to:
-                self._open_gap(reading.time, unsent_since, result)
-            self._judge(reading, result)
+                open_gap(result, self.rulebook, tracks, reading.time, unsent_since)
+            self._judge(reading, alike, result)
             if result.judged_to is None or reading.time > result.judged_to:
-                result.interval = _interval(result, reading.time)
-                result.judged_to = reading.time
+                result.go_on_to(reading.time)
         self._count(result)
         return result
 
-    def _meet(self, readings: Sequence[Reading], result: Judgement) -> None:
+    def _meet(self, readings: Sequence[Reading], alike: Alike, result: Judgement) -> None:
         """Machines that are new; and once an hour, those that are not reported any more."""
         for reading in readings:
             if reading.machine not in self._known and reading.machine not in result.known:
                 result.known[reading.machine] = first_known(reading)
                 result.to_save.add(reading.machine)
+        result.met = len(result.known)
         at = max((reading.time.timestamp() for reading in readings), default=0.0)
         is_new_hour = at // HOUR_S != self._hour
         if not is_new_hour and not result.known:
@@ -122,38 +119,69 @@ class Ledger:
                     known[machine] = result.known[machine] = known[machine]._replace(is_declared=is_declared)
         if is_new_hour:
             result.gone = frozenset(machine for machine, each in known.items() if each.at <= at - DAY_S)
-            self._miss(known, {reading.machine for reading in readings}, at, result)
+            self._miss(known, {reading.machine for reading in readings}, at, alike, result)
 
-    def _miss(self, known: Mapping[str, Known], here: Set[str], at: float, result: Judgement) -> None:
+    def _miss(self, known: Mapping[str, Known], here: Set[str], at: float, alike: Alike, result: Judgement) -> None:
         """Judge the declared machines of which no reading comes: all that is known of them is for how long."""
         time = datetime.fromtimestamp(at, UTC)
         for machine, each in known.items():
             if machine in here or not each.is_declared or machine in self._paused or at - each.seen_at < DAY_S:
                 continue
-            track = self._tracks.get(machine) or Track(self._floor or time - _INSTANT, _NO_STATES)
+            track = self._tracks.get(machine) or Track(self._floor or time - _INSTANT, NO_STATES)
             absent = Reading(machine=MachineId(machine), time=time, state=ReadingState.UNREACHABLE)
-            after = dict(track.states)
-            for rule in self.rulebook.of_machine(machine, each.make, each.model):
-                if rule.field == UNSEEN:
-                    self._step(rule, absent, each._replace(at=at), track.at, timedelta.max, after, result)
-            result.tracks[machine] = Track(track.at, after or _NO_STATES)
+            found = self.rulebook.of_machine(machine, each.make, each.model)
+            unseen = Applying(tuple(rule for rule in found.rules if rule.field == UNSEEN), (), found.names)
+            outcome = alike.of_rules(unseen, absent, each._replace(at=at), track, track.at, timedelta.max)
+            self._bring_about(machine, outcome._replace(track=outcome.track._replace(at=track.at)), result)
+
+    def _judge(self, reading: Reading, alike: Alike, result: Judgement) -> None:
+        machine = reading.machine
+        track = result.tracks.get(machine) or self._tracks.get(machine)
+        last = track.at if track is not None else self._floor
+        if last is not None and reading.time <= last:
+            late = result.late
+            if late is not None and is_in_gap(late, reading.time) and machine not in self._paused:
+                live = result.known.get(machine) or self._known[machine]
+                hear_late(result, late, self.rulebook, reading, live)
+            else:
+                result.too_old += 1
+            return
+        met = result.known.get(machine) or self._known[machine]
+        known = result.known[machine] = remembered(met, reading)
+        if is_worth_saving(met, known):
+            result.to_save.add(machine)
+        if machine in self._paused:
+            result.tracks[machine] = Track(reading.time, track.states if track is not None else NO_STATES)
+            return
+        applying = self.rulebook.of_machine(machine, reading.make, reading.model)
+        covers = _covers(result, last, reading.time)
+        self._bring_about(machine, alike.outcome(applying, reading, known, track, last, covers), result)
+
+    def _bring_about(self, machine: str, outcome: Outcome, result: Judgement) -> None:
+        track, stored, events = outcome
+        result.tracks[machine] = track
+        for rule, state in stored:
+            result.states[machine, rule] = state
+        for event in events:
+            result.events.append(Event(machine, *event[1:]))
+        if track.is_ill is not result.ill.get(machine, machine in self._ill):
+            result.ill[machine] = track.is_ill
 
     def _count(self, result: Judgement) -> None:
         """How many machines there are, and how many of those have a warning; only those that were judged are asked."""
-        result.ill = {machine for machine, track in result.tracks.items() if self._is_ill(track)}
         gone = self._gone if result.gone is None else result.gone
         if gone and result.judged_to is not None:
             since = result.judged_to.timestamp() - DAY_S
-            gone = frozenset(each for each in gone if each not in result.known or result.known[each].at <= since)
+            gone -= {machine for machine, each in result.known.items() if machine in gone and each.at > since}
         result.gone = gone
         if result.undiscovered is None:
             result.undiscovered = self._undiscovered
-        ill = len((self._ill - result.tracks.keys() - gone) | (result.ill - gone))
-        machines = len(self._known) + len(result.known.keys() - self._known.keys()) - len(gone)
+        ill = len(self._ill) + sum(
+            1 if is_ill else -1 for machine, is_ill in result.ill.items() if is_ill is not (machine in self._ill)
+        )
+        ill -= sum(result.ill.get(machine, machine in self._ill) for machine in gone)
+        machines = len(self._known) + result.met - len(gone)
         result.ill_percent = 100 * ill / machines if machines >= FEWEST else 0.0
-
-    def _is_ill(self, track: Track) -> bool:
-        return any(state.phase is Phase.FIRING and name in self._counted for name, state in track.states.items())
 
     def adopt(self, judgement: Judgement, version: int) -> None:
         """Go on from a judgement that the database holds."""
@@ -168,128 +196,8 @@ class Ledger:
             self._gone = judgement.gone
         if judgement.judged_to is not None:
             self._hour = judgement.judged_to.timestamp() // HOUR_S
-        self._ill -= judgement.tracks.keys()
-        self._ill |= judgement.ill
-
-    def _open_gap(self, time: datetime, unsent_since: datetime | None, result: Judgement) -> None:
-        """A hole that the agent has readings of: they come late, and begin with what is so now."""
-        since, covers = result.judged_to, result.covers
-        if result.late is not None or unsent_since is None or since is None:
-            return
-        if time - since <= covers or unsent_since >= time - covers:
-            return
-        tracks = {**self._tracks, **result.tracks}
-        pasts = {machine: Past(track.at, track.states, {}) for machine, track in tracks.items() if track.states}
-        result.late = Late(Gap(since, time, since), pasts)
-        for machine, past in pasts.items():
-            result.states |= self._stored(machine, past)
-        result.states["", GAP] = gap_json(result.late.gap)
-
-    def _close_gap(self, late: Late, result: Judgement) -> None:
-        for machine, past in late.pasts.items():
-            track = result.tracks.get(machine) or self._tracks.get(machine)
-            states = dict(track.states) if track else {}
-            for name in past.states.keys() | past.fired.keys() | states.keys():
-                rule = self.rulebook.rule(name)
-                state = joined(states.get(name), past.states.get(name), late.gap, result.covers)
-                if state is not None and state != states.get(name):
-                    states[name] = state
-                    result.states[machine, name] = to_json(rule, state)
-                fired = past.fired.get(name)
-                if fired is not None and (state is None or not state.is_running):
-                    result.episodes.append(Episode(fired, late.gap.until))
-            if track is not None:
-                result.tracks[machine] = Track(track.at, states or _NO_STATES)
-            result.states |= dict.fromkeys(self._stored(machine, past))
-        result.states["", GAP] = None
-        result.late = None
-
-    def _judge_late(self, reading: Reading, late: Late, result: Judgement) -> None:
-        machine = reading.machine
-        past = late.pasts.get(machine) or Past(late.gap.since, _NO_STATES, {})
-        if reading.time <= past.at:
-            result.too_old += 1
-            return
-        rules = self.rulebook.of_machine(machine, reading.make, reading.model)
-        live = result.known.get(machine) or self._known[machine]
-        known = past.known or first_known(reading)._replace(usual=live.usual, is_declared=live.is_declared)
-        after, ended = judge_late(rules, reading, past, known, result.covers)
-        late.pasts[machine] = after
-        late.gap = replace(late.gap, at=max(late.gap.at, reading.time))
-        result.episodes += ended
-        before, now = self._stored(machine, past), self._stored(machine, after)
-        result.states |= {key: now.get(key) for key in before.keys() | now.keys() if now.get(key) != before.get(key)}
-        result.states["", GAP] = gap_json(late.gap)
-
-    def _stored(self, machine: str, past: Past) -> dict[tuple[str, str], dict[str, Any] | None]:
-        return {
-            (machine, PREFIX + name): past_json(self.rulebook.rule(name), past)
-            for name in past.states.keys() | past.fired.keys()
-        }
-
-    def _judge(self, reading: Reading, result: Judgement) -> None:
-        machine = reading.machine
-        track = result.tracks.get(machine) or self._tracks.get(machine)
-        last = track.at if track else self._floor
-        if last is not None and reading.time <= last:
-            late = result.late
-            if late is not None and late.gap.since < reading.time < late.gap.until and machine not in self._paused:
-                self._judge_late(reading, late, result)
-            else:
-                result.too_old += 1
-            return
-        states = track.states if track else _NO_STATES
-        met = result.known.get(machine) or self._known[machine]
-        known = result.known[machine] = remembered(met, reading)
-        if is_worth_saving(met, known):
-            result.to_save.add(machine)
-        if machine in self._paused:
-            result.tracks[machine] = Track(reading.time, states)
-            return
-        rules = self.rulebook.of_machine(machine, reading.make, reading.model)
-        applying = rules
-        if reading.state is ReadingState.UNREACHABLE:
-            few = self.rulebook.of_silent_machine(machine, reading.make, reading.model)
-            applying = few if states.keys() <= {rule.name for rule in few} else rules
-        covers = _covers(result, last, reading.time)
-        after = dict(states)
-        for rule in applying:
-            before = states.get(rule.name)
-            if (before is None or before.is_at_rest) and is_quiet(rule, reading, known, is_armed=before is not None):
-                continue
-            self._step(rule, reading, known, last, covers, after, result)
-        if states:
-            self._drop_switched_off(reading, rules, after, result)
-        result.tracks[machine] = Track(reading.time, after or _NO_STATES)
-
-    def _step(
-        self,
-        rule: Rule,
-        reading: Reading,
-        known: Known,
-        last: datetime | None,
-        covers: timedelta,
-        states: dict[str, State],
-        result: Judgement,
-    ) -> None:
-        """One rule of one machine; `states` are the machine's, and what changes of them is written into it."""
-        before = states.get(rule.name) or State(at=last)
-        state, transition = step(rule, before, observe(rule, reading, known, covers), reading.time)
-        _keep(states, rule, state)
-        if state != before:
-            result.states[reading.machine, rule.name] = to_json(rule, state)
-        if transition:
-            result.events.append(event_of(rule, transition, reading.machine, known.model))
-
-    def _drop_switched_off(
-        self, reading: Reading, rules: tuple[Rule, ...], states: dict[str, State], result: Judgement
-    ) -> None:
-        for name in states.keys() - {rule.name for rule in rules}:
-            if states.pop(name).phase is Phase.FIRING:
-                result.events.append(
-                    Event(reading.machine, name, Change.RESOLVED, reading.time, resolution="switched_off")
-                )
-            result.states[reading.machine, name] = None
+        for machine, is_ill in judgement.ill.items():
+            (self._ill.add if is_ill else self._ill.discard)(machine)
 
 
 def _covers(result: Judgement, last: datetime | None, time: datetime) -> timedelta:
@@ -297,18 +205,3 @@ def _covers(result: Judgement, last: datetime | None, time: datetime) -> timedel
     late = result.late
     is_over_a_gap = late is not None and last is not None and last < late.gap.until <= time
     return timedelta() if is_over_a_gap else result.covers
-
-
-def _interval(result: Judgement, time: datetime) -> timedelta | None:
-    """Follows what passes between rounds by no more than a factor of 2: neither a hole nor a stray reading is one."""
-    if result.judged_to is None:
-        return None
-    passed = time - result.judged_to
-    return passed if result.interval is None else max(result.interval / 2, min(passed, 2 * result.interval))
-
-
-def _keep(states: dict[str, State], rule: Rule, state: State) -> None:
-    if state == State():
-        states.pop(rule.name, None)
-    else:
-        states[rule.name] = state

@@ -5,19 +5,20 @@ All of it inside the caller's transaction.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
+from backend.registry.listing import listed
 from backend.registry.machine_tables import DeclaredMachines, KnownMachine
-from backend.registry.upserting import upsert
-from backend.warnings import known
+from backend.registry.upserting import MANY, upsert
 from backend.warnings.declared import Declaration
-from backend.warnings.known import Known
+from backend.warnings.known import Known, from_json, to_json
 
 FORGOTTEN_AFTER: Final = timedelta(days=30)
 """A machine of which nothing came for so long is not one of its site's any more."""
@@ -25,20 +26,21 @@ FORGOTTEN_AFTER: Final = timedelta(days=30)
 
 async def known_of(session: AsyncSession, account: AccountId, site: SiteId) -> dict[str, Known]:
     """The machines of which readings came."""
-    rows = await session.execute(
+    columns = KnownMachine.__table__.c
+    rows = await (await session.connection()).execute(
         select(
-            KnownMachine.machine,
-            KnownMachine.make,
-            KnownMachine.model,
-            KnownMachine.first_at,
-            KnownMachine.seen_at,
-            KnownMachine.at,
-            KnownMachine.memory,
-        ).where(KnownMachine.account_id == account, KnownMachine.site_id == site)
+            columns.machine,
+            columns.make,
+            columns.model,
+            columns.first_at,
+            columns.seen_at,
+            columns.at,
+            columns.memory,
+        ).where(columns.account_id == account, columns.site_id == site)
     )
     return {
-        machine: known.from_json(memory, make=make, model=model, first_at=first_at, seen_at=seen_at, at=at)
-        for machine, make, model, first_at, seen_at, at, memory in rows
+        machine: from_json(memory, make=make, model=model, first_at=first_at, seen_at=seen_at, at=at)
+        for machine, make, model, first_at, seen_at, at, memory in rows.all()
     }
 
 
@@ -56,23 +58,44 @@ async def declarations_of(session: AsyncSession, account: AccountId, site: SiteI
 
 
 async def save_known(session: AsyncSession, account: AccountId, site: SiteId, machines: Mapping[str, Known]) -> None:
-    """Write what is remembered of machines."""
-    rows = [
-        {
-            "account_id": account,
-            "site_id": site,
-            "machine": machine,
-            "make": each.make,
-            "model": each.model,
-            "first_at": datetime.fromtimestamp(each.first_at, UTC),
-            "seen_at": datetime.fromtimestamp(each.seen_at, UTC),
-            "at": datetime.fromtimestamp(each.at, UTC),
-            "memory": known.to_json(each),
-        }
-        for machine, each in machines.items()
-    ]
+    """Write what is remembered of machines. Of one that does not answer, nothing changes but since when."""
+    silent: defaultdict[tuple[float, float], list[str]] = defaultdict(list)
+    rows = []
+    for machine, each in machines.items():
+        if each.seen_at < each.at and each.first_at < each.at:
+            silent[each.seen_at, each.at].append(machine)
+        else:
+            rows.append(_row(account, site, machine, each))
+    for (seen_at, at), names in silent.items():
+        if len(names) < MANY:
+            rows += [_row(account, site, machine, machines[machine]) for machine in names]
+            continue
+        await session.execute(
+            update(KnownMachine)
+            .where(
+                KnownMachine.account_id == account,
+                KnownMachine.site_id == site,
+                KnownMachine.machine.in_(listed(session, names)),
+            )
+            .values(seen_at=datetime.fromtimestamp(seen_at, UTC), at=datetime.fromtimestamp(at, UTC)),
+            execution_options={"synchronize_session": False},
+        )
     if rows:
         await upsert(session, KnownMachine, rows)
+
+
+def _row(account: AccountId, site: SiteId, machine: str, known: Known) -> dict[str, Any]:
+    return {
+        "account_id": account,
+        "site_id": site,
+        "machine": machine,
+        "make": known.make,
+        "model": known.model,
+        "first_at": datetime.fromtimestamp(known.first_at, UTC),
+        "seen_at": datetime.fromtimestamp(known.seen_at, UTC),
+        "at": datetime.fromtimestamp(known.at, UTC),
+        "memory": to_json(known),
+    }
 
 
 async def forget_gone(session: AsyncSession, *, now: datetime) -> None:

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -99,6 +99,14 @@ def check(catalogue: Catalogue, settings: Mapping[str, Numbers]) -> None:
             changed(variant, numbers)
 
 
+class Applying(NamedTuple):
+    """The rules that are on for a machine."""
+
+    rules: tuple[Rule, ...]
+    without_answer: tuple[Rule, ...]  # of those, the ones that can begin while the machine does not answer
+    names: frozenset[str]
+
+
 class Rulebook:
     """The rules of one site, with all changes. Asks nobody; make a new one when something changes."""
 
@@ -110,24 +118,17 @@ class Rulebook:
         here = (each for each in overrides if each.site in (None, site) and each.rule in catalogue)
         self._overrides = sorted(here, key=lambda each: each.rank)
         self._own = {each.machine for each in self._overrides if each.machine}
-        self._cache: dict[tuple[str | None, str | None, str | None], tuple[Rule, ...]] = {}
-        self._of_silent: dict[tuple[str | None, str | None, str | None], tuple[Rule, ...]] = {}
+        self._cache: dict[tuple[str | None, str | None, str | None], Applying] = {}
         self._of_site: tuple[Rule, ...] | None = None
 
-    def of_machine(self, machine: str, make: str | None, model: str | None) -> tuple[Rule, ...]:
-        """The rules that are on for a machine."""
+    def of_machine(self, machine: str, make: str | None, model: str | None) -> Applying:
+        """The rules that are on for a machine; one and the same for all machines that have the same."""
         key = (machine if machine in self._own else None, make, model)
-        if (rules := self._cache.get(key)) is None:
-            rules = self._cache[key] = self._resolved("machine", *key)
-        return rules
-
-    def of_silent_machine(self, machine: str, make: str | None, model: str | None) -> tuple[Rule, ...]:
-        """Those of the rules of a machine that can begin while it does not answer."""
-        key = (machine if machine in self._own else None, make, model)
-        if (rules := self._of_silent.get(key)) is None:
-            found = self.of_machine(machine, make, model)
-            rules = self._of_silent[key] = tuple(rule for rule in found if rule.field in KNOWN_WITHOUT_AN_ANSWER)
-        return rules
+        if (found := self._cache.get(key)) is None:
+            rules = self._resolved("machine", *key)
+            without_answer = tuple(rule for rule in rules if rule.field in KNOWN_WITHOUT_AN_ANSWER)
+            found = self._cache[key] = Applying(rules, without_answer, frozenset(rule.name for rule in rules))
+        return found
 
     def rule(self, name: str) -> Rule:
         """The rule as the catalogue has it: its severities are those of all its variants."""

@@ -90,7 +90,7 @@ def judge_late(
         elif transition.change is Change.FIRED:
             fired[rule.name] = event_of(rule, transition, reading.machine, reading.model)
         elif transition.change is Change.ESCALATED and rule.name in fired:
-            fired[rule.name] = replace(fired[rule.name], severity=transition.severity)
+            fired[rule.name] = fired[rule.name]._replace(severity=transition.severity)
     return Past(reading.time, states, fired, known), ended
 
 

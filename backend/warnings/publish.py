@@ -16,9 +16,9 @@ from backend.notify.outbox import Outbox
 from backend.registry.site_tables import Site
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
-from backend.warnings.records import save_events
 from backend.warnings.severity import Severity
 from backend.warnings.step import Change
+from backend.warnings.warning_rows import save_events
 
 _log = structlog.get_logger()
 

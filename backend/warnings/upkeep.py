@@ -15,8 +15,8 @@ from backend.registry.warning_tables import Warning
 from backend.warnings.catalogue import Catalogue
 from backend.warnings.event import Event
 from backend.warnings.past import PREFIX
-from backend.warnings.records import active
 from backend.warnings.step import Change
+from backend.warnings.warning_rows import active
 
 
 async def sites_to_end(session: AsyncSession, catalogue: Catalogue) -> Sequence[tuple[AccountId, SiteId]]:

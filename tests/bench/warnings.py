@@ -1,4 +1,5 @@
-"""The whole catalogue over readings of a farm: how many a core judges, and how long a batch takes to its outbox row.
+"""The whole catalogue over readings of a farm: how many a core judges, how long a batch takes to its outbox row, and
+what an outage of 100,000 machines costs.
 
 Readings are of healthy machines with all fields and one in a hundred that is ill; the registry is a real one, in a
 file, and durable. Reading speed is that of the ledger alone (no database), on one core.
@@ -7,12 +8,15 @@ file, and durable. Reading speed is that of the ledger alone (no database), on o
 from __future__ import annotations
 
 import asyncio
+import logging
 import statistics
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
+
+import structlog
 
 from agent.wire import Batch, Reading, State
 from backend.config import Notify
@@ -25,6 +29,7 @@ from backend.warnings.engine import Engine
 from backend.warnings.ledger import Ledger
 from backend.warnings.overrides import Rulebook
 from tests.backend.readings import full_reading, machine
+from tests.bench import outage
 
 MACHINES = 2_000
 ROUNDS = 20
@@ -36,14 +41,16 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 def main() -> dict[str, float]:
     """Figures of the rules."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     readings_s = _judged_a_second()
     with tempfile.TemporaryDirectory() as folder:
         latencies_s = asyncio.run(_arrivals(Path(folder)))
+        of_outage = asyncio.run(outage.measured(Path(folder), _well))
     p99_s = statistics.quantiles(latencies_s, n=100, method="inclusive")[98]
     print(f"{len(list(Catalogue.load()))} rules, {MACHINES} machines, {ROUNDS} rounds")
     print(f"  readings judged a second, one core        {readings_s:>12,.0f}")
     print(f"  arrival to outbox, p99, {POLLS_S} polls/s     {p99_s:>12.3f} s")
-    return {"readings_s": readings_s, "arrival_to_outbox_p99_s": p99_s}
+    return {"readings_s": readings_s, "arrival_to_outbox_p99_s": p99_s, **of_outage}
 
 
 def _judged_a_second() -> float:
@@ -57,10 +64,10 @@ def _judged_a_second() -> float:
     return MACHINES * ROUNDS / (time.process_time() - began_s)
 
 
-def _round(at: datetime) -> list[Reading]:
+def _well(at: datetime) -> Reading:
     full = full_reading(time=at)
     boards = tuple(board.model_copy(update={"chips_working": board.chips_expected}) for board in full.boards or ())
-    well = full.model_copy(
+    return full.model_copy(
         update={
             "boards": boards,
             "hashrate_ths": 109.0,
@@ -70,7 +77,11 @@ def _round(at: datetime) -> list[Reading]:
             "fault_codes": (),
         }
     )
-    ill = full.model_copy(update={"state": State.UNREACHABLE})
+
+
+def _round(at: datetime) -> list[Reading]:
+    well = _well(at)
+    ill = well.model_copy(update={"state": State.UNREACHABLE})
     return [
         (ill if number % 100 == 0 else well).model_copy(update={"machine": machine(number)})
         for number in range(MACHINES)

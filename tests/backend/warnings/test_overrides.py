@@ -17,7 +17,7 @@ SITE = SiteId("sit_north")
 def chip_hot(
     overrides: list[Override], settings: dict[str, Numbers] | None = None, machine: str = "m1", model: str = "S19 Pro"
 ) -> Rule:
-    rules = Rulebook(CATALOGUE, settings or {}, overrides, SITE).of_machine(machine, "Antminer", model)
+    rules = Rulebook(CATALOGUE, settings or {}, overrides, SITE).of_machine(machine, "Antminer", model).rules
     return next(rule for rule in rules if rule.name == "chip_hot")
 
 
@@ -64,7 +64,7 @@ def test_an_override_holds_where_it_says_and_nowhere_else() -> None:
 
 
 def test_settings_go_before_a_makes_own_limits() -> None:
-    rules = Rulebook(CATALOGUE, {"chip_hot": {"warning": 80}}, [], SITE).of_machine("m1", "Avalon", "1566")
+    rules = Rulebook(CATALOGUE, {"chip_hot": {"warning": 80}}, [], SITE).of_machine("m1", "Avalon", "1566").rules
     assert limits(next(rule for rule in rules if rule.name == "chip_hot")) == [80, 115]
 
 
@@ -89,8 +89,8 @@ def test_durations_and_margins_can_be_changed() -> None:
 def test_a_rule_can_be_switched_off_and_on_again() -> None:
     off: dict[str, Numbers] = {"chip_hot": {"enabled": 0}, "agent_silent": {"enabled": 0}}
     book = Rulebook(CATALOGUE, off, [Override(rule="chip_hot", numbers={"enabled": 1}, machine="m2")], SITE)
-    assert "chip_hot" not in {rule.name for rule in book.of_machine("m1", None, None)}
-    assert "chip_hot" in {rule.name for rule in book.of_machine("m2", None, None)}
+    assert "chip_hot" not in {rule.name for rule in book.of_machine("m1", None, None).rules}
+    assert "chip_hot" in {rule.name for rule in book.of_machine("m2", None, None).rules}
     assert "agent_silent" not in {rule.name for rule in book.of_site()}
 
 
