@@ -1,8 +1,8 @@
 """All machines of all sites fall silent at once: what it costs the rules until each site's one message, and back.
 
 Real registry, outbox and dispatcher, as in the service; the time is made up. CPU, not time by the wall. From the first
-unanswered poll to the message there are eight polls of every machine. `outage_100k_cpu_s` is what those three cost at which
-something comes of them: the first unanswered one, the one at which all warnings fire, and the one with the message.
+unanswered poll to the message there are eight polls of every machine. `outage_100k_cpu_s` is what those three cost
+at which something comes of it: the first unanswered one, the one at which all warnings fire, the one with the message.
 """
 
 from __future__ import annotations
