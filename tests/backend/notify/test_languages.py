@@ -76,6 +76,7 @@ def test_times_and_durations_in_chinese_and_in_a_zone() -> None:
     words = Tongue.of("zh-CN", "Asia/Shanghai")
     assert (words.code, Tongue.of("xx").code) == ("zh-CN", "en")
     assert words.moment(at(0)) == "2026年1月1日 20:00 CST"
+    assert [words.recent(at(0), at(minute)) for minute in (239, 240)] == ["20:00 CST", "1月1日 20:00 CST"]
     assert [words.lasting(timedelta(minutes=minutes)) for minutes in (0, 5, 60, 130, 1_440, 1_700)] == [
         "不到 1 分钟",
         "5 分钟",

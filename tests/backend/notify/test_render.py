@@ -281,6 +281,7 @@ def test_a_text_keeps_the_link_as_long_as_it_fits() -> None:
 
 def test_times_are_read_the_same_everywhere() -> None:
     assert Tongue().moment(at(0)) == "1 Jan 2026, 12:00 UTC"
+    assert [Tongue().recent(at(0), at(minute)) for minute in (719, 720)] == ["12:00 UTC", "1 Jan, 12:00 UTC"]
     assert [
         Tongue().lasting(timedelta(seconds=seconds)) for seconds in (-5, 10, 60, 3_599, 3_600, 8_000, 86_400, 100_000)
     ] == [

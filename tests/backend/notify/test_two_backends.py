@@ -24,7 +24,7 @@ from backend.registry.account_tables import Member
 from backend.registry.database import Database
 from backend.registry.notify_tables import Contact, OutboxMessage
 from tests.backend.farm import NOTIFY, Farm, farm, hashing, idle, rounds
-from tests.backend.notify.killing import is_killed, sending
+from tests.backend.notify.killing import is_killed, judging, sending
 from tests.backend.notify.scripted import Scripted
 from tests.backend.notify.servers import mail_server
 from tests.backend.readings import at, batch
@@ -85,11 +85,12 @@ async def test_the_cap_holds_over_two_backends(both: tuple[Farm, Database]) -> N
     }
 
 
-async def test_two_processes_that_send_at_once_send_each_mail_once(north: Farm) -> None:
+async def test_two_processes_that_judge_and_send_at_once_fire_once_and_send_each_mail_once(north: Farm) -> None:
     async with north.database.begin() as session:
         for number in range(1, CONTACTS):
             await members.add(session, north.account, email=f"m{number}@example.com", verified=True, now=at(0))
-    await north.judge(north.engine(), rounds(idle, [1], range(6)))
+    await asyncio.gather(*(is_killed(north.folder, 0, judging, north.account, north.site) for _ in range(2)))
+    assert len(await north.warnings()) == 1
     async with mail_server() as server:
         await asyncio.gather(*(is_killed(north.folder, 0, sending, server.port, at(6)) for _ in range(2)))
         assert Counter(Counter(mail["To"] for mail in server.mails).values()) == {1: CONTACTS}
