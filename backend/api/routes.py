@@ -70,7 +70,7 @@ def routes(limits: Limits, accounts: Accounts = _ACCOUNTS) -> tuple[Route[Any], 
             access="read",
             summary="One metric over time",
             query=series.Parameters,
-            reply=series.SeriesReply,
+            reply=series.SeriesOrRows,
             problems=(404, 422),
         ),
         Route(

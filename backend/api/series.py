@@ -78,6 +78,10 @@ class Rows(RootModel[list[Row]]):
     """The answer in `format=rows`: flat, ordered by machine and time."""
 
 
+class SeriesOrRows(RootModel[SeriesReply | Rows]):
+    """As `format` says."""
+
+
 class MetricReply(BaseModel):
     """One number of the catalogue. Stored is a whole number: the value times 10 to the power of `decimals`."""
 

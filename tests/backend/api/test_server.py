@@ -133,6 +133,10 @@ async def test_the_document_tells_of_every_route_and_of_its_errors(served: Serve
         assert {name for one in operation["security"] for name in one} <= told["components"]["securitySchemes"].keys()
     references = [part.split('"')[0] for part in str(told).replace("'", '"').split("#/components/schemas/")[1:]]
     assert set(references) <= told["components"]["schemas"].keys()
+    assert {one["$ref"].rpartition("/")[2] for one in told["components"]["schemas"]["SeriesOrRows"]["anyOf"]} == {
+        "SeriesReply",
+        "Rows",
+    }
     series = {one["name"]: one for one in told["paths"]["/v1/series"]["get"]["parameters"]}
     assert series["metric"]["required"]
     assert series["from"]["schema"]["anyOf"][0]["description"] == "ISO 8601 with zone, or milliseconds since 1970"

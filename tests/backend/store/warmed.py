@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-from backend.store import openfiles
+from backend.store import grouping, openfiles
 from backend.store.hot import HotFile, Incoming
 from backend.store.instance import Instance
 from backend.store.keys import Keys
@@ -30,3 +30,4 @@ def _opened() -> Instance:
 
 _INSTANCE = _opened()
 patch.object(openfiles, "Instance", lambda *_, **__: _INSTANCE).start()
+patch.object(grouping, "PACE_S", 0.002).start()  # a writer that waits for others is not worth killing
