@@ -11,7 +11,6 @@ import gc
 import os
 import signal
 import socket
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
@@ -52,6 +51,7 @@ from backend.privacy.sweeping import Sweeper
 from backend.registry import enrolment
 from backend.registry.database import Database
 from backend.registry.sealing import NoKey
+from backend.registry.wiring import registry
 from backend.serving_lock import Busy, serving_lock
 from backend.store.keys import BadKey
 from backend.store.protocol import Store
@@ -89,13 +89,19 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock,
         _lock(closing, settings)
         listening = closing.enter_context(_listening(settings))
         url = _url(listening)
-        database = _database(settings)
+        database = registry(settings)
         closing.push_async_callback(database.close)
         await _prepare(database, settings, now=clock())
         store = _store(settings, clock)
         closing.push_async_callback(store.close)
         for account in await erasing.erase_again(database, store, erased_file=settings.erased_file, now=clock()):
             log.warning("account.erased_again", account=account)
+        if lost := await erasing.unreadable(database):
+            raise Misconfigured(
+                f"seal: {len(lost)} accounts ({lost[0]}, …) have no key in {settings.account_keys_dir}: is it the "
+                f"folder that belongs to this registry (seal.accounts_dir)? Those that were erased belong into "
+                f"{settings.erased_file}, which is not to be restored from a backup"
+            )
         meters = Meters()
         public_url = settings.public_url or url
         notifiers = _notifiers(settings, database, clock, public_url)
@@ -220,13 +226,6 @@ def _store(settings: BackendSettings, clock: Clock) -> Store:
         return STORES[settings.store.engine](settings, clock)
     except (BadKey, OSError) as error:
         raise Misconfigured(f"store: {error}") from error
-
-
-def _database(settings: BackendSettings) -> Database:
-    try:
-        return Database(settings.registry_url, keys=settings.seal_keys)
-    except (ValueError, sqlite3.Error, OSError) as error:
-        raise Misconfigured(f"registry.url: {error}") from error
 
 
 def _warnings(

@@ -84,6 +84,7 @@ class Seal(_Settings):
 
     keys: SecretStr | None = None
     keys_file: Path | None = None
+    accounts_dir: Path | None = None  # each account's own keys; by default in `data_dir`
 
 
 class Accounts(_Settings):
@@ -258,6 +259,11 @@ class BackendSettings(_Settings):
         if self.seal.keys is not None:
             return KeySource.of_text(self.seal.keys.get_secret_value())
         return KeySource.of_file(self.seal.keys_file) if self.seal.keys_file is not None else None
+
+    @property
+    def account_keys_dir(self) -> Path:
+        """Where each account's own keys are."""
+        return self.seal.accounts_dir or self.data_dir / "account-keys"
 
     @property
     def anchor_file(self) -> Path:

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.registry.login_tables import Challenge
-from backend.registry.sealing import Keys, keys_in
+from backend.registry.sealed import keys_in
+from backend.registry.sealing import Keys
 
 Purpose = Literal[
     "email", "phone", "guardian", "password", "invitation", "contact_email", "contact_sms", "new_email", "new_phone"

@@ -21,7 +21,7 @@ from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, RegistryError, Taken
 from backend.registry.login_tables import Login, LoginSession, Throttle
 from backend.registry.members import email_address
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 
 class WrongLogin(Forbidden):

@@ -15,7 +15,7 @@ from backend import ids
 from backend.accounts import challenges, throttle
 from backend.registry.login_tables import Challenge
 from backend.registry.notify_tables import OutboxMessage
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 NOTICE: Final = "notice"
 """The kind of these messages in the outbox."""

@@ -14,7 +14,7 @@ from backend.registry.account_tables import Member
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.login_tables import Challenge
 from backend.registry.members import email_address
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import account_keys_in
 
 
 async def invite(
@@ -27,7 +27,7 @@ async def invite(
     if not is_at_least(own_role, role):
         raise Forbidden(f"who is {own_role} cannot make somebody {role}")
     query = select(Member.id).where(
-        Member.account_id == account, Member.email_index.in_(keys_in(session).indexes(address))
+        Member.account_id == account, Member.email_index == account_keys_in(session).index(account, address)
     )
     if await session.scalar(query) is not None:
         raise Taken("the account has a member with this e-mail address already")

@@ -27,6 +27,7 @@ from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, Taken
 from backend.registry.login_tables import Challenge, Login, Registration
 from backend.registry.members import email_address, phone_number
+from backend.registry.sealed import account_keys_in, keys_in
 
 PREFIX: Final = "imr_"
 LIFETIME: Final = timedelta(hours=24)
@@ -141,9 +142,11 @@ async def confirm_as_guardian(database: Database, token: str, *, now: datetime) 
 
 
 async def forget_old(session: AsyncSession, *, now: datetime) -> None:
-    """Remove what nobody finished, contacts and all."""
+    """Remove what nobody finished, contacts and all, and the keys that they were sealed with."""
     over = select(Registration.member_id).where(Registration.expires_at <= now)
-    await session.execute(delete(Account).where(Account.activated_at.is_(None), Account.created_at <= now - LIFETIME))
+    unfinished = Account.activated_at.is_(None) & (Account.created_at <= now - LIFETIME)
+    for account in await session.scalars(delete(Account).where(unfinished).returning(Account.id)):
+        account_keys_in(session).destroy(account)  # first: whoever is killed here removes the rows the next time
     await session.execute(delete(Member).where(Member.id.in_(over)))
 
 
@@ -216,8 +219,9 @@ async def _activate(session: AsyncSession, member: Member, now: datetime) -> Non
     session.add(
         Login(
             id=ids.new("log"),
+            account_id=member.account_id,
             member_id=member.id,
-            email_index=member.email_index,
+            email_index=keys_in(session).index(member.email),
             password_hash=pending.password_hash,
             created_at=now,
             changed_at=now,

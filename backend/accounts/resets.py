@@ -16,7 +16,7 @@ from backend.registry.database import Database
 from backend.registry.errors import Forbidden
 from backend.registry.login_tables import Challenge, Login
 from backend.registry.members import email_address
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 
 async def ask(database: Database, email: str, *, now: datetime) -> None:

@@ -16,7 +16,7 @@ from backend.registry.account_tables import Account, Grant, Staff
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.login_tables import Login
 from backend.registry.members import email_address
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 _SHORTEST_REASON = 10
 

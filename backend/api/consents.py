@@ -14,7 +14,7 @@ from backend.api.registering import Body, body, done
 from backend.api.route import Call, Query
 from backend.privacy import links, purposes
 from backend.registry.account_tables import Member
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 
 class Said(BaseModel):

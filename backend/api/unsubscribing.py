@@ -14,7 +14,7 @@ from backend.notify.tongue import Tongue
 from backend.privacy import links
 from backend.registry.account_tables import Member
 from backend.registry.notify_tables import Contact
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 
 class StopQuery(Query):

@@ -13,9 +13,9 @@ from backend.commands.options import Failed, config_option, json_option, setting
 from backend.config import BackendSettings
 from backend.privacy.importing import Imported, import_archive
 from backend.privacy.unpacking import Archive, BadArchive
-from backend.registry.database import Database
 from backend.registry.errors import RegistryError
 from backend.registry.sealing import NoKey
+from backend.registry.wiring import registry
 from backend.serving_lock import Busy, serving_lock
 from backend.store.errors import StoreUnavailable
 from backend.store.keys import BadKey
@@ -52,7 +52,7 @@ def import_(archive: Path, name: str | None, config: Path, *, verified: bool, as
 
 
 async def _import(settings: BackendSettings, archive: Archive, name: str | None, *, verified: bool) -> Imported:
-    database = Database(settings.registry_url, keys=settings.seal_keys)
+    database = registry(settings)
     store = STORES[settings.store.engine](settings, lambda: datetime.now(UTC))
     try:
         await database.migrate()

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.config import BackendSettings, Misconfigured, load
 from backend.privacy import audit
-from backend.registry.database import Database
 from backend.registry.errors import RegistryError
 from backend.registry.sealing import NoKey
+from backend.registry.wiring import registry
 
 DEFAULT_FILE: Final = Path("/etc/itsminer/backend.toml")
 
@@ -71,10 +71,7 @@ def transact(config: Path, work: Callable[[AsyncSession, BackendSettings], Await
 
     async def run() -> T:
         settings.make_data_dir()
-        try:
-            database = Database(settings.registry_url, keys=settings.seal_keys)
-        except ValueError as error:
-            raise Misconfigured(f"registry.url: {error}") from error
+        database = registry(settings)
         try:
             await database.migrate()
             async with database.begin() as session:

@@ -18,7 +18,7 @@ from backend.ids import AccountId
 from backend.operator_socket import NotAnswered, ask
 from backend.privacy import keeping
 from backend.registry import accounts
-from backend.registry.database import Database
+from backend.registry.wiring import registry
 from backend.serving_lock import Busy, serving_lock
 from backend.store.errors import StoreUnavailable
 from backend.store.keys import BadKey
@@ -69,7 +69,7 @@ def report(account: str, config: Path, *, as_json: bool) -> None:
 
 
 async def _read(settings: BackendSettings, account: AccountId) -> api.RetentionReply:
-    database = Database(settings.registry_url, keys=settings.seal_keys)
+    database = registry(settings)
     store = STORES[settings.store.engine](settings, lambda: datetime.now(UTC))
     try:
         return api.reply(await keeping.report(database, store, account))

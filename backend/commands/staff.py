@@ -89,7 +89,7 @@ def seal() -> None:
 def rotate(config: Path, *, as_json: bool) -> None:
     """Seal everything with a new key and forget the old one, while the service is stopped.
 
-    Keep no copy of the old key: backups of the registry that were made before can be read with it.
+    Each account's own keys are replaced, too. Keep no copies of the old ones: older backups can be read with both.
     """
     settings = settings_of(config)
     settings.make_data_dir()
@@ -102,7 +102,7 @@ def rotate(config: Path, *, as_json: bool) -> None:
         with serving_lock(settings.data_dir):
             transact(config, _nothing)  # tables are brought up to date first, as by any command
             url, beside = settings.registry_url, settings.data_dir.absolute() / "registry.db.keys"
-            newest, rows = asyncio.run(rotate_keys(url, file or beside))
+            newest, rows = asyncio.run(rotate_keys(url, file or beside, settings.account_keys_dir))
     except Busy as error:
         raise Failed(f"{error}: stop it first") from error
     except NoKey as error:

@@ -18,7 +18,7 @@ from backend.notify.tongue import Tongue
 from backend.privacy import audit
 from backend.registry.account_tables import Member
 from backend.registry.notify_tables import Contact, OutboxMessage
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 from backend.registry.site_tables import Site
 from backend.registry.warning_tables import Warning
 

@@ -19,7 +19,7 @@ from backend.notify.tongue import Tongue
 from backend.registry.account_tables import Member
 from backend.registry.login_tables import Challenge
 from backend.registry.notify_tables import Contact, OutboxMessage
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 
 @dataclass(frozen=True, slots=True)

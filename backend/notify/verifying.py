@@ -18,7 +18,7 @@ from backend.notify.outbox import insert_new
 from backend.notify.routing import Channel
 from backend.registry.login_tables import Challenge
 from backend.registry.notify_tables import Contact, OutboxMessage
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import account_keys_in
 
 PING: Final = "contact_webhook"
 """The notice that a webhook is verified by taking."""
@@ -49,13 +49,13 @@ async def ask(session: AsyncSession, contact: Contact, *, now: datetime) -> bool
 async def by_link(session: AsyncSession, token: str, *, now: datetime) -> Contact | None:
     """Whoever follows the link reads there; None for a link that opens nothing."""
     used = await challenges.redeem(session, "contact_email", token, now=now)
-    if used is None or used.contact is None:
+    if used is None or used.contact is None or used.account_id is None:
         return None
     found: Contact | None = await session.scalar(
         select(Contact).where(
             Contact.account_id == used.account_id,
             Contact.member_id == used.member_id,
-            Contact.address_index.in_(keys_in(session).indexes(used.contact)),
+            Contact.address_index == account_keys_in(session).index(used.account_id, used.contact),
             Contact.channel == Channel.EMAIL.value,
         )
     )

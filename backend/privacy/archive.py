@@ -25,7 +25,7 @@ from sqlalchemy import ColumnElement, Table, select, tuple_
 from agent.wire import Aggregate, Board, Pool, Reading, Spread
 from backend.ids import AccountId
 from backend.privacy.described import COLUMNS, LEFT_OUT, ROLLUP, TABLES
-from backend.registry.account_tables import Account, Member
+from backend.registry.account_tables import Account
 from backend.registry.base import Base
 from backend.registry.database import Database
 from backend.registry.login_tables import Login, LoginSession
@@ -90,7 +90,7 @@ async def write(
 
 def tables() -> list[Table]:
     """What belongs to an account, in an order in which what is referred to comes first."""
-    others = (Account.__table__, Login.__table__, LoginSession.__table__)
+    others = (Account.__table__, LoginSession.__table__)
     return [table for table in Base.metadata.sorted_tables if "account_id" in table.c or table in others]
 
 
@@ -165,13 +165,10 @@ async def pages(
 
 
 def _is_of(table: Table, account: AccountId) -> ColumnElement[bool]:
-    members = select(Member.id).where(Member.account_id == account)
     if table.name == Account.__tablename__:
         return Account.id == account
-    if table.name == Login.__tablename__:
-        return Login.member_id.in_(members)
     if table.name == LoginSession.__tablename__:
-        return LoginSession.login_id.in_(select(Login.id).where(Login.member_id.in_(members)))
+        return LoginSession.login_id.in_(select(Login.id).where(Login.account_id == account))
     is_of: ColumnElement[bool] = table.c.account_id == account
     return is_of
 

@@ -26,7 +26,7 @@ from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.login_tables import Challenge, Login
 from backend.registry.members import email_address, phone_number
 from backend.registry.rights_tables import Correction
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import account_keys_in, keys_in
 
 Field = Literal["email", "phone", "language", "account_name", "site_name"]
 
@@ -132,11 +132,11 @@ async def _change_email(session: AsyncSession, member: Member, email: str, now: 
     found = await by_email(session, email)
     if found is not None and found.member_id != member.id:
         raise Taken("this address has a log-in already")
-    index = keys_in(session).index(email)
+    index = account_keys_in(session).index(member.account_id, email)
     member.email, member.email_index, member.email_verified_at, member.email_failed_at = email, index, now, None
     login = await session.scalar(select(Login).where(Login.member_id == member.id))
     if login is not None:
-        login.email_index = index
+        login.email_index = keys_in(session).index(email)
     try:
         await session.flush()
     except IntegrityError as error:

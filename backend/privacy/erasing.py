@@ -1,7 +1,7 @@
 """Erasure: of a member, a site, a machine, a time, or a whole account; a receipt says what went, not what it was.
 
-A whole account's files go with the key that they are encrypted with, so that no backup of them can be read; its rows in
-the registry go with it (and SQLite overwrites them). What stays is listed to the owner before: `STAYS`.
+A whole account's files and rows go with the keys that they are encrypted with, so that no backup of them can be read
+(of the rows: what is sealed of them). What stays is listed to the owner before: `STAYS`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend import ids
 from backend.ids import AccountId, SiteId
 from backend.privacy import audit, forgetting, tombstones
-from backend.registry.account_tables import Account
+from backend.registry.account_tables import Account, Member
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, Missing
 from backend.registry.privacy_tables import LegalHold, Receipt
@@ -83,6 +83,15 @@ async def erase_again(database: Database, store: Store, *, erased_file: Path, no
     return left
 
 
+async def unreadable(database: Database) -> list[str]:
+    """Accounts whose key is not there, though nobody erased them: a backup was restored without what belongs to it."""
+    async with database.read() as session:
+        has_members = Account.id.in_(select(Member.account_id))
+        query = select(Account.id).where(has_members, Account.activated_at.is_not(None)).order_by(Account.id)
+        there = (await session.scalars(query)).all()
+    return await asyncio.to_thread(database.account_keys.without, there)
+
+
 async def take_back(database: Database, store: Store, account: AccountId, site: SiteId) -> None:
     """Erase what came in while its site, or its account, was erased."""
     async with database.read() as session:
@@ -96,6 +105,7 @@ async def _erase_account(database: Database, store: Store, account: AccountId, *
         if found is not None:
             await session.delete(found)  # who could log in or send is locked out before the files go
             await audit.record(session, actor=actor, action="account.cancelled", account=account, now=now)
+    await asyncio.to_thread(database.account_keys.destroy, account)  # an older copy of the rows is noise from now on
     removed = await store.erase(account, Everything())
     async with database.begin() as session:
         return await _receipt(session, account, {"account": account}, removed, {}, actor=actor, now=now)

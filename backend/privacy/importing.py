@@ -25,6 +25,7 @@ from backend.ids import AccountId
 from backend.privacy import audit
 from backend.privacy.unpacking import Archive, BadArchive
 from backend.registry import contacts, names, sites
+from backend.registry.account_keys import AccountKeys
 from backend.registry.account_tables import Account
 from backend.registry.base import Base, UtcDateTime
 from backend.registry.database import Database
@@ -32,7 +33,8 @@ from backend.registry.errors import Taken
 from backend.registry.login_tables import Login
 from backend.registry.members import email_address, phone_number
 from backend.registry.privacy_tables import Receipt
-from backend.registry.sealing import Keys, keys_in
+from backend.registry.sealed import Sealed, account_keys_in, keys_in, of
+from backend.registry.sealing import Keys
 from backend.store.protocol import Store
 from backend.warnings.severity import Severity
 
@@ -146,15 +148,15 @@ async def _rows(
         rows = []
         for row in archive.rows(table.name):
             value = _converted(table, row, ids, known)
-            value = _adapted(table.name, value, keys_in(session), archive.manifest.made_at, verified=verified)
-            rows.append(value)
+            value = _adapted(table.name, value, account_keys_in(session), archive.manifest.made_at, verified=verified)
+            rows.append(_sealed(table, value, account))
             if len(rows) > _MOST_ROWS:
                 raise BadArchive(f"{table.name}: more than {_MOST_ROWS} rows")
         if rows:
             await (await session.connection()).execute(insert(table), rows)
         counts[table.name] = len(rows)
         if table.name == "members":
-            await _logins(session, rows, ids, now)
+            await _logins(session, account, rows, ids, now)
     return counts
 
 
@@ -207,11 +209,13 @@ def _value(table: str, name: str, kind: Any, raw: Any) -> Any:
     return raw
 
 
-def _adapted(table: str, row: dict[str, Any], keys: Keys, made_at: datetime, *, verified: bool) -> dict[str, Any]:
+def _adapted(
+    table: str, row: dict[str, Any], keys: AccountKeys, made_at: datetime, *, verified: bool
+) -> dict[str, Any]:
     """What the registry's own checks ask for. Raises `Invalid` or `BadArchive`."""
     if table == "members":
         row["email"] = email_address(_text(row, "email"))
-        row["email_index"] = keys.index(row["email"])
+        row["email_index"] = keys.index(row["account_id"], row["email"])
         row["phone"] = phone_number(row["phone"]) if row["phone"] is not None else None
         if row["role"] not in _ROLES:
             raise BadArchive("members: there is no such role")
@@ -226,7 +230,7 @@ def _adapted(table: str, row: dict[str, Any], keys: Keys, made_at: datetime, *, 
     return row
 
 
-def _adapt_contact(row: dict[str, Any], keys: Keys, *, verified: bool) -> None:
+def _adapt_contact(row: dict[str, Any], keys: AccountKeys, *, verified: bool) -> None:
     """Raises `Invalid` or `BadArchive`."""
     is_known = row["channel"] in _CHANNELS and row["digests"] in _DIGESTS and row["severity"] in {*Severity, "none"}
     if not is_known or not isinstance(row["sites"], list):
@@ -235,15 +239,24 @@ def _adapt_contact(row: dict[str, Any], keys: Keys, *, verified: bool) -> None:
     if row["address"] is not None:
         checks = {"email": email_address, "sms": phone_number, "webhook": contacts.webhook_url}
         row["address"] = checks[row["channel"]](row["address"])
-        row["address_index"] = keys.index(row["address"])
+        row["address_index"] = keys.index(row["account_id"], row["address"])
     row["secret"] = secrets.token_urlsafe(32) if row["channel"] == "webhook" else None
     if not verified:
         row["verified_at"] = None
 
 
-async def _logins(session: AsyncSession, members: list[dict[str, Any]], ids: Ids, now: datetime) -> None:
+def _sealed(table: Table, row: dict[str, Any], account: AccountId) -> dict[str, Any]:
+    """What is sealed in the table is the account's."""
+    columns = [column.name for column in table.columns if isinstance(column.type, Sealed)]
+    return row | {name: of(account, row[name]) for name in columns if row[name] is not None}
+
+
+async def _logins(
+    session: AsyncSession, account: AccountId, members: list[dict[str, Any]], ids: Ids, now: datetime
+) -> None:
     """Each member can set a password by mail; until then nothing opens their log-in."""
-    indexes = [row["email_index"] for row in members]
+    keys = keys_in(session)
+    indexes = [keys.index(row["email"]) for row in members]
     taken = await session.scalar(select(Login.id).where(Login.email_index.in_(indexes)).limit(1))
     if taken is not None or len(set(indexes)) < len(indexes):
         raise Taken("an address of a member has a log-in here already: remove it there, or correct it before exporting")
@@ -252,8 +265,9 @@ async def _logins(session: AsyncSession, members: list[dict[str, Any]], ids: Ids
         session.add(
             Login(
                 id=ids.new(f"log_{row['id']}"),
+                account_id=account,
                 member_id=row["id"],
-                email_index=row["email_index"],
+                email_index=keys.index(row["email"]),
                 password_hash=nobodys,
                 created_at=now,
                 changed_at=now,

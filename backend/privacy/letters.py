@@ -22,7 +22,7 @@ from backend.privacy import links, purposes
 from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
 from backend.registry.privacy_tables import Letter
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
 
 log = structlog.get_logger()
 

@@ -20,7 +20,7 @@ from backend.registry.account_tables import Account, Member
 from backend.registry.errors import Forbidden, Invalid, Missing, Taken
 from backend.registry.members import email_address
 from backend.registry.rights_tables import Request
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import account_keys_in, keys_in
 
 Kind = Literal[
     "access", "correction", "deletion", "restriction", "objection", "portability", "withdrawal", "cancellation"
@@ -80,9 +80,10 @@ async def record_written(
     address = email_address(requester)
     if account is not None and await session.get(Account, account) is None:
         raise Missing(f"there is no account {account}")
-    member = await session.scalar(
-        select(Member).where(Member.account_id == account, Member.email_index.in_(keys_in(session).indexes(address)))
-    )
+    member = None
+    if account is not None:
+        index = account_keys_in(session).index(account, address)
+        member = await session.scalar(select(Member).where(Member.account_id == account, Member.email_index == index))
     made = await _made(
         session,
         Request(

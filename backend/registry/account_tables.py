@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.registry.base import Base, of_account
-from backend.registry.sealing import Sealed
+from backend.registry.sealed import Sealed
 
 
 class Account(Base):

@@ -20,7 +20,7 @@ from backend.ids import AccountId
 from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Missing, Taken
 from backend.registry.notify_tables import Contact
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import account_keys_in
 from backend.registry.sites import known_zone
 
 MOST: Final = 50
@@ -68,7 +68,7 @@ async def add(
         raise Invalid(f"an account has {MOST} further contacts at most: remove one")
     made = _new(member, channel, address, now)
     made.label = label
-    made.address_index = keys_in(session).index(address)
+    made.address_index = account_keys_in(session).index(member.account_id, address)
     made.secret = secrets.token_urlsafe(32) if channel == "webhook" else None
     session.add(made)
     try:

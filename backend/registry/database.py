@@ -37,7 +37,9 @@ from backend.registry import (  # noqa: F401 (their tables are the registry's)
     sqlite_thread,
     warning_tables,
 )
-from backend.registry.sealing import Keys, KeySource, give_keys
+from backend.registry.account_keys import AccountKeys
+from backend.registry.sealed import give_keys
+from backend.registry.sealing import Keys, KeySource
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -61,10 +63,13 @@ class Database:
     `is_disposable`, a rehearsal, does not wait for the disk.
 
     `keys` seal the contacts. Without them, those of a SQLite registry are in a file beside it, made when it is first
-    needed: good against a stolen dump, no good against a stolen disk. PostgreSQL has none without them.
+    needed: good against a stolen dump, no good against a stolen disk. PostgreSQL has none without them. `accounts_dir`
+    is the folder of the accounts' own keys; without one, those of a SQLite registry are beside it.
     """
 
-    def __init__(self, url: str, *, keys: KeySource | None = None, is_disposable: bool = False) -> None:
+    def __init__(
+        self, url: str, *, keys: KeySource | None = None, accounts_dir: Path | None = None, is_disposable: bool = False
+    ) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError as error:
@@ -82,9 +87,11 @@ class Database:
             self._writer = self._reader = create_async_engine(
                 parsed, pool_pre_ping=True, pool_timeout=WAIT_S, hide_parameters=True
             )
-        self._keys = keys or _beside(parsed)
+        beside = _file_of(parsed)
+        self._keys = keys or (KeySource.missing() if beside is None else KeySource.of_file(Path(f"{beside}.keys")))
+        self.account_keys = AccountKeys(accounts_dir or (beside and beside.with_name("account-keys")), self._keys)
         for engine in (self._writer, self._reader):
-            give_keys(engine.dialect, self._keys)
+            give_keys(engine.dialect, self._keys, self.account_keys)
         self._begin = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read = async_sessionmaker(self._reader, expire_on_commit=False)
 
@@ -140,7 +147,7 @@ class Database:
         references are not enforced. They are checked before the end instead (sqlite.org/lang_altertable.html, 7).
         """
         engine = _sqlite(self._url, connections=1, writes=True, synchronous=self._synchronous, enforces=False)
-        give_keys(engine.dialect, self._keys)
+        give_keys(engine.dialect, self._keys, self.account_keys)
         try:
             async with engine.begin() as connection:
                 await connection.run_sync(change)
@@ -191,10 +198,11 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
-def _beside(url: URL) -> KeySource:
+def _file_of(url: URL) -> Path | None:
+    """A SQLite database's; None where there is none."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
-        return KeySource.missing()
-    return KeySource.of_file(Path(f"{url.database}.keys"))
+        return None
+    return Path(url.database)
 
 
 def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str, enforces: bool = True) -> AsyncEngine:

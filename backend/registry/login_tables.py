@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.registry.base import Base, of_account
-from backend.registry.sealing import Sealed
+from backend.registry.sealed import Sealed
 
 
 class Login(Base):
@@ -16,6 +16,8 @@ class Login(Base):
 
     __tablename__ = "logins"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    # The member's; None for one of the staff.
+    account_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
     member_id: Mapped[str | None] = mapped_column(ForeignKey("members.id", ondelete="CASCADE"), unique=True)
     staff_id: Mapped[str | None] = mapped_column(ForeignKey("staff.id", ondelete="CASCADE"), unique=True)
     email_index: Mapped[str] = mapped_column(String(64), unique=True)

@@ -18,7 +18,7 @@ from backend.ids import AccountId
 from backend.registry import contacts
 from backend.registry.account_tables import Member
 from backend.registry.errors import Invalid, Taken
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import account_keys_in
 
 _LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -47,7 +47,7 @@ async def add(
         account_id=account,
         role=role,
         email=address,
-        email_index=keys_in(session).index(address),
+        email_index=account_keys_in(session).index(account, address),
         phone=phone_number(phone) if phone is not None else None,
         language=language,
         email_verified_at=now if verified else None,

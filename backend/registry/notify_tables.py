@@ -9,7 +9,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.registry.base import Base, of_account
-from backend.registry.sealing import Sealed
+from backend.registry.sealed import Sealed
 
 
 class Contact(Base):

@@ -12,7 +12,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.registry.base import Base, of_account
-from backend.registry.sealing import Sealed
+from backend.registry.sealed import Sealed
 
 
 class AuditEntry(Base):
@@ -157,7 +157,7 @@ class Feedback(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     account_id: Mapped[str] = of_account()
     contact: Mapped[str | None] = mapped_column(Sealed("feedback"))
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Sealed("feedback text", is_long=True))
     received_at: Mapped[datetime] = mapped_column(index=True)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.registry.base import Base, of_account
-from backend.registry.sealing import Sealed
+from backend.registry.sealed import Sealed
 
 
 class Request(Base):
@@ -26,7 +26,7 @@ class Request(Base):
     requester: Mapped[str | None] = mapped_column(Sealed("requester"))  # who wrote, where no member asked by log-in
     kind: Mapped[str] = mapped_column(String(16))  # backend.privacy.requests.KINDS
     came_by: Mapped[str] = mapped_column(String(16))  # log-in, writing
-    details: Mapped[str] = mapped_column(Text)
+    details: Mapped[str] = mapped_column(Sealed("request", is_long=True))
     received_at: Mapped[datetime]
     due_at: Mapped[datetime]
     recorded_by: Mapped[str] = mapped_column(String(64))
@@ -37,7 +37,7 @@ class Request(Base):
     answered_at: Mapped[datetime | None]
     answered_by: Mapped[str | None] = mapped_column(String(64))
     outcome: Mapped[str | None] = mapped_column(String(16))  # done, refused
-    answer: Mapped[str | None] = mapped_column(Text)
+    answer: Mapped[str | None] = mapped_column(Sealed("answer", is_long=True))
 
 
 class Correction(Base):

@@ -14,24 +14,19 @@ import base64
 import binascii
 import hashlib
 import hmac
-import os
 import secrets
 import stat
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from sqlalchemy import Dialect, String, TypeDecorator
-from sqlalchemy.ext.asyncio import AsyncSession
 
-LENGTH: Final = 512
-"""Of a column that holds the longest address, sealed."""
+from backend import durable
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -154,55 +149,15 @@ class KeySource:
         return cls(refuse)
 
 
-class Sealed(TypeDecorator[str]):
-    """A column that is plain in Python and sealed in the database. Equality in SQL never holds: use an index."""
-
-    impl = String(LENGTH)
-    cache_ok = True
-
-    def __init__(self, purpose: str) -> None:
-        super().__init__()
-        self.purpose = purpose
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else keys_of(dialect).seal(value, self.purpose)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        return None if value is None else keys_of(dialect).open(value, self.purpose)
-
-
-_SOURCES: Final[WeakKeyDictionary[Dialect, KeySource]] = WeakKeyDictionary()
-# SQLAlchemy hands a column's type the engine's dialect (each engine has one of its own) and nothing else of ours.
-
-
-def give_keys(dialect: Dialect, source: KeySource) -> None:
-    """Let the columns of an engine use these keys."""
-    _SOURCES[dialect] = source
-
-
-def keys_of(dialect: Dialect) -> Keys:
-    """The keys of an engine. Raises `NoKey`."""
-    return _SOURCES.get(dialect, KeySource.missing()).keys
-
-
-def keys_in(session: AsyncSession) -> Keys:
-    """The keys of a session's engine. Raises `NoKey`."""
-    return keys_of(session.get_bind().dialect)
-
-
 def write_keys(file: Path, keys: Keys) -> None:
     """Replace a file of keys; a crash leaves the old or the new one."""
-    draft = file.with_name(f"{file.name}.new")
-    draft.unlink(missing_ok=True)
-    _write_new(draft, keys)
-    draft.replace(file)
-    _sync_folder(file.parent)
+    durable.replace(file, keys.text().encode())
 
 
 def _of_file(file: Path) -> Keys:
     try:
         if not file.exists():
-            _make(file)
+            durable.make(file, Keys.fresh().text().encode())
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
             raise NoKey(f"{file}: others may read it: chmod 600")
         text = file.read_text(encoding="ascii")
@@ -212,35 +167,6 @@ def _of_file(file: Path) -> Keys:
         return Keys.parse(text)
     except NoKey as error:
         raise NoKey(f"{file}: {error}") from error
-
-
-def _make(file: Path) -> None:
-    """A new key, complete when it appears; of two who make one at once, the first counts."""
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    try:
-        _write_new(draft, Keys.fresh())
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            return
-        _sync_folder(file.parent)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _write_new(file: Path, keys: Keys) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as text:
-        text.write(keys.text())
-        text.flush()
-        os.fsync(text.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from backend import durable
 from backend.ids import AccountId
 
 _BYTES: Final = 32
@@ -61,21 +62,8 @@ class Keys:
         """A new key, durable before it is used."""
         nonce = os.urandom(_NONCE)
         wrapped = nonce + self._master.encrypt(nonce, os.urandom(_BYTES), account.encode())
-        _write(path, wrapped)
+        durable.replace(path, wrapped)
         return self.load(path, account)
-
-
-def destroy(path: Path) -> None:
-    """Make an account's key unreadable, durably; fine when it is gone."""
-    try:
-        with path.open("r+b") as file:
-            file.write(secrets.token_bytes(_WRAPPED))
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
-    except FileNotFoundError:
-        return
-    sync_folder(path.parent)
 
 
 def master_key(path: Path) -> bytes:
@@ -98,27 +86,8 @@ def made_or_loaded(path: Path) -> bytes:
     """The master key in a file of our own, made when it is not there."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        _write(path, base64.b64encode(secrets.token_bytes(_BYTES)) + b"\n")
+        durable.replace(path, base64.b64encode(secrets.token_bytes(_BYTES)) + b"\n")
     return master_key(path)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write(path: Path, content: bytes) -> None:
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    sync_folder(path.parent)
 
 
 def _derived(key: bytes, use: bytes) -> str:

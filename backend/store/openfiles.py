@@ -19,10 +19,11 @@ from typing import Final
 import duckdb
 import structlog
 
+from backend.durable import destroy
 from backend.ids import AccountId
 from backend.store.hot import HotFile
 from backend.store.instance import Instance
-from backend.store.keys import Keys, destroy
+from backend.store.keys import Keys
 
 _SAFE: Final = re.compile(r"[a-z0-9_-]{1,64}")
 """An account id becomes a folder's name: nothing that could leave the folder, or fold two names into one."""

@@ -15,10 +15,10 @@ from typing import Final
 
 import duckdb
 
+from backend.durable import sync_folder
 from backend.store.columns import COLUMNS, Kind
 from backend.store.hot import HotFile, day_start, naive, sync_file
 from backend.store.instance import quoted
-from backend.store.keys import sync_folder
 from backend.store.protocol import GAP
 from backend.store.rollups import NEEDED, rolled
 

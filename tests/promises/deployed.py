@@ -27,7 +27,8 @@ from backend.registry import accounts, members, sites, tokens
 from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
 from backend.registry.login_tables import Login
-from backend.registry.sealing import keys_in
+from backend.registry.sealed import keys_in
+from backend.registry.wiring import registry
 from tests import registry_file
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
 from tests.world.program import call
@@ -123,7 +124,7 @@ email = "contact@itsminer.example"
         registry_file.put(settings.data_dir)
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(serve(settings, stop=self._stop, clock=self.now, pace=BRISK))
-        self.database = Database(settings.registry_url, keys=settings.seal_keys)
+        self.database = registry(settings)
 
         async def healthy() -> bool:
             assert self._task is not None
@@ -230,9 +231,10 @@ email = "contact@itsminer.example"
         async with self.database.begin() as session:
             login = Login(
                 id=ids.new("lgn"),
+                account_id=member.account_id if member else None,
                 member_id=member.id if member else None,
                 staff_id=staff.id if staff else None,
-                email_index=who.email_index,
+                email_index=keys_in(session).index(who.email),
                 password_hash="none",
                 totp_step=0,
                 created_at=self.now(),

@@ -23,6 +23,7 @@ from backend.app import serve
 from backend.config import Accounts, BackendSettings, Listen, Seal, Sms, Smtp
 from backend.config import Contact as Operator
 from backend.registry.database import Database
+from backend.registry.wiring import registry
 from tests import registry_file
 from tests.promises.deployed import BRISK
 from tests.world.catchers import Mailbox, Phone, mailbox, phone
@@ -190,7 +191,7 @@ class Service:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Database]:
         """The registry itself, with the keys, as the service's own commands open it."""
-        database = Database(self.settings.registry_url, keys=self.settings.seal_keys)
+        database = registry(self.settings)
         try:
             yield database
         finally:

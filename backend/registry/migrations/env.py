@@ -7,7 +7,7 @@ from typing import Any, Literal
 from alembic import context
 
 from backend.registry.base import Base, UtcDateTime
-from backend.registry.sealing import LENGTH, Sealed
+from backend.registry.sealed import LENGTH, Sealed
 
 
 def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:

@@ -49,7 +49,7 @@ async def both(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                 now=at(0),
             )
     url = first._url.render_as_string(hide_password=False)
-    second = Database(re.sub(r"^(\w+)\+\w+:", r"\1:", url), keys=first._keys)
+    second = Database(re.sub(r"^(\w+)\+\w+:", r"\1:", url), keys=first._keys, accounts_dir=first.account_keys._folder)
     yield north, second
     await first.close()
     await second.close()

@@ -19,7 +19,7 @@ def test_what_is_written_is_read_and_the_file_shows_none_of_it(tmp_path: Path, s
         writer.write(content[start : start + 1_000])
     writer.close()
     assert b"".join(sealed_file.read(file, key)) == content
-    assert size == 0 or content[:20] not in file.read_bytes()
+    assert size < 20 or content[:20] not in file.read_bytes()  # a byte or two may be there by chance
 
 
 def test_a_file_that_was_cut_or_changed_or_has_another_key_is_not_read(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ _server: str | None = None
 
 def new(kind: str, folder: Path) -> Database:
     """An empty database of this kind; skips where there is no such server."""
-    return Database(url(kind, folder), keys=KeySource(lambda: KEYS))
+    return Database(url(kind, folder), keys=KeySource(lambda: KEYS), accounts_dir=folder / "account-keys")
 
 
 def migrated(kind: str, folder: Path) -> Database:

@@ -15,10 +15,11 @@ from alembic.script import ScriptDirectory
 import backend.registry.migrations
 from backend.registry.base import Base
 from backend.registry.database import Database, alembic_config
-from backend.registry.sealing import Sealed
+from backend.registry.sealed import Sealed
 from tests.backend.registry import databases
 
-MEMBERS_SEALED_SINCE = "0003"
+SEALED_SINCE = {"members": "0003", "feedback.text": "0010", "requests.details": "0010", "requests.answer": "0010"}
+"""Table or column → the revision that sealed it; the others always were."""
 PLAIN = {"email": "somebody@farm.example", "phone": "+14155550123"}
 USUAL = {"channel": "email", "kind": "warnings", "role": "owner"}
 """What revisions look into."""
@@ -31,13 +32,20 @@ def revisions() -> list[str]:
     return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
 
 
-def value(column: sa.Column[Any], *, is_sealed: bool) -> Any:
+def is_at_least(revision: str, other: str) -> bool:
+    """Whether a revision is the other, or follows it; all follow ""."""
+    order = ["", *revisions(), "9999"]
+    return order.index(revision) >= order.index(other)
+
+
+def value(column: sa.Column[Any], revision: str) -> Any:
     """Something for a column, as a program of that revision would have written it."""
     now = Base.metadata.tables.get(column.table.name)
     kind = now.c[column.name].type if now is not None and column.name in now.c else None
     if isinstance(kind, Sealed):
         plain = PLAIN.get(column.name, "sentinel")
-        return databases.KEYS.seal(plain, kind.purpose) if is_sealed else plain
+        since = SEALED_SINCE.get(column.table.name, SEALED_SINCE.get(f"{column.table.name}.{column.name}", ""))
+        return databases.KEYS.seal(plain, kind.purpose) if is_at_least(revision, since) else plain
     match column.type:
         case sa.DateTime():
             return datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,12 +72,11 @@ def fill(connection: sa.Connection, revision: str) -> dict[str, int]:
     found.reflect(connection)
     rows: dict[str, dict[str, Any]] = {}
     counts: dict[str, int] = {}
-    is_sealed = revision >= MEMBERS_SEALED_SINCE
     for table in found.sorted_tables:
         if table.name == "alembic_version":
             continue
         if connection.execute(sa.select(sa.func.count()).select_from(table)).scalar() == 0:
-            row = {c.name: value(c, is_sealed=is_sealed or table.name != "members") for c in table.c}
+            row = {c.name: value(c, revision) for c in table.c}
             for key in table.foreign_keys:
                 row[key.parent.name] = rows.get(key.column.table.name, {}).get(key.column.name)
             connection.execute(table.insert(), [row])

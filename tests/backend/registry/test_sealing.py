@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.registry.sealing import LENGTH, Keys, KeySource, NoKey
+from backend.registry.sealed import LENGTH
+from backend.registry.sealing import Keys, KeySource, NoKey
 
 
 def test_the_same_is_never_sealed_the_same_twice_and_always_opens() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from backend.durable import destroy
 from backend.ids import AccountId
-from backend.store.keys import BadKey, Keys, destroy, made_or_loaded, parsed
+from backend.store.keys import BadKey, Keys, made_or_loaded, parsed
 from backend.store.protocol import Everything
 from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine
 from tests.backend.store.opened import MASTER, opened

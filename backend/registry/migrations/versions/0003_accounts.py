@@ -7,7 +7,8 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from alembic import op
 
-from backend.registry.sealing import Keys, keys_of
+from backend.registry.sealed import keys_of
+from backend.registry.sealing import Keys
 
 revision = "0003"
 down_revision = "0002"
