@@ -22,7 +22,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from backend.accounts import challenges, registration, throttle
+from backend.accounts import challenges, devices, registration, throttle, tries
 from backend.api.meters import Meters
 from backend.api.retention import RetentionReply, reply
 from backend.api.routes import routes
@@ -203,6 +203,8 @@ async def _tidy(services: Services, now: datetime) -> None:
         await registration.forget_old(session, now=now)
         await challenges.forget_old(session, now=now)
         await throttle.forget_old(session, now=now)
+        await tries.forget_old(session, now=now)
+        await devices.forget_old(session, now=now)
         await services.sessions.forget_expired(session, now=now)
 
 

@@ -6,13 +6,15 @@ A try is counted before it is checked, so that tries at the same moment are no w
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.accounts import sessions, throttle, totp
+from backend.accounts import devices, mailing, recovery, sessions, throttle, totp
+from backend.accounts.devices import Device
 from backend.accounts.passwords import Passwords, acceptable
 from backend.accounts.secret import Secret
 from backend.accounts.sessions import Sessions
@@ -56,8 +58,11 @@ class Logins:
         self._passwords = passwords
         self._sessions = opener
 
-    async def log_in(self, email: str, password: str, code: str | None, *, now: datetime) -> LoggedIn:
-        """Open a session. Raises `WrongLogin`, `CodeNeeded` or `TooManyFailures`."""
+    async def log_in(self, email: str, password: str, code: str | None, *, device: Device, now: datetime) -> LoggedIn:
+        """Open a session; a member is told by mail of one from elsewhere. `code`: the app's, or one for recovery.
+
+        Raises `WrongLogin`, `CodeNeeded` or `TooManyFailures`.
+        """
         address = _normal(email)
         async with self._database.begin() as session:
             key = keys_in(session).index(address)
@@ -75,10 +80,12 @@ class Logins:
                 if code is None:
                     await _uncount(session, key)
                     # Committed when the block ends: nothing else is written.
-                elif not _use(login, code, now):
+                elif not await _use_any(session, login, code, now):
                     raise WrongLogin("the address, the password or the code is not right")
             if login.totp_confirmed_at is None or code is not None:
                 await throttle.forgive(session, key)
+                if await devices.is_strange(session, login, device, now=now):
+                    await _tell(session, login, device, now)
                 has_second = login.totp_confirmed_at is not None
                 return LoggedIn(*await self._sessions.open(session, login, has_second_factor=has_second, now=now))
         raise CodeNeeded("send the code of your authenticator app too")
@@ -103,8 +110,11 @@ class Logins:
             login.totp_secret, login.totp_step = totp.new_secret(), 0
             return login.totp_secret, totp.uri(login.totp_secret, issuer=issuer, name=await _email(session, login))
 
-    async def confirm_second_factor(self, login_id: str, session_id: str, code: str, *, now: datetime) -> None:
-        """The app knows the secret: from now on its code is asked for. Other sessions end. Raises `Forbidden`."""
+    async def confirm_second_factor(self, login_id: str, session_id: str, code: str, *, now: datetime) -> Sequence[str]:
+        """The app knows the secret: from now on its code is asked for. Other sessions end. Raises `Forbidden`.
+
+        The recovery codes, this once.
+        """
         async with self._database.begin() as session:
             login = await session.get_one(Login, login_id, with_for_update=True)
             if login.totp_confirmed_at is not None or not _use(login, code, now):
@@ -112,15 +122,26 @@ class Logins:
             login.totp_confirmed_at = now
             (await session.get_one(LoginSession, session_id)).has_second_factor = True
             await sessions.end_all(session, login_id, but=session_id)
+            return await recovery.renew(session, login_id)
+
+    async def renew_recovery_codes(self, login_id: str, password: str, code: str, *, now: datetime) -> Sequence[str]:
+        """New ones, this once; the former end. Raises `Forbidden`."""
+        await self._checked(login_id, password, now)
+        async with self._database.begin() as session:
+            login = await session.get_one(Login, login_id, with_for_update=True)
+            if login.totp_confirmed_at is None or not await _use_any(session, login, code, now):
+                raise Forbidden("the password or the code is not right")
+            return await recovery.renew(session, login_id)
 
     async def drop_second_factor(self, login_id: str, password: str, code: str, *, now: datetime) -> None:
         """No code is asked for any more. Raises `Forbidden`."""
         await self._checked(login_id, password, now)
         async with self._database.begin() as session:
             login = await session.get_one(Login, login_id, with_for_update=True)
-            if login.totp_confirmed_at is None or not _use(login, code, now):
+            if login.totp_confirmed_at is None or not await _use_any(session, login, code, now):
                 raise Forbidden("the password or the code is not right")
             login.totp_secret = login.totp_confirmed_at = None
+            await recovery.drop(session, login_id)
 
     async def _checked(self, login_id: str, password: str, now: datetime) -> Login:
         """A stolen session is no way to guess the password: the same waits hold."""
@@ -162,6 +183,18 @@ def _use(login: Login, code: str, now: datetime) -> bool:
     if step is not None:
         login.totp_step = step
     return step is not None
+
+
+async def _use_any(session: AsyncSession, login: Login, code: str, now: datetime) -> bool:
+    """Whether it is the app's code of now or one for recovery, which is used up then. The row is locked."""
+    return _use(login, code, now) or await recovery.use(session, login.id, code, now=now)
+
+
+async def _tell(session: AsyncSession, login: Login, device: Device, now: datetime) -> None:
+    """A member, by mail: of when and with what, not of the network, which no message keeps. Staff are few and known."""
+    if login.member_id is not None and login.account_id is not None:
+        about = f"{device.browser}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        await mailing.tell(session, "new_login", account=login.account_id, member=login.member_id, about=about, now=now)
 
 
 async def _uncount(session: AsyncSession, key: str) -> None:

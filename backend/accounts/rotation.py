@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.registry.base import Base
 from backend.registry.database import Database
-from backend.registry.login_tables import Login, Throttle
+from backend.registry.login_tables import KnownDevice, Login, Throttle, Tries
 from backend.registry.sealed import Sealed, account_keys_in, keys_in, of
 from backend.registry.sealing import KeySource, write_keys
 
@@ -32,7 +32,8 @@ async def rotate(url: str, file: Path, accounts_dir: Path) -> tuple[int, int]:
                 if names := [column.name for column in table.columns if isinstance(column.type, Sealed)]:
                     rows += await _reseal(session, table, names)
                     await _index(session, table, names)
-            await session.execute(delete(Throttle))  # kept by the old index
+            for gone in (Throttle, Tries, KnownDevice):  # kept by hashes under the old key
+                await session.execute(delete(gone))
         database.account_keys.settle()
     finally:
         await database.close()

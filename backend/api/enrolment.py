@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -12,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from agent import wire
 from backend.api import bodies
 from backend.api.problems import Problem
-from backend.api.rates import Rate, address
+from backend.api.rates import Rate
+from backend.api.registering import limit
 from backend.api.route import Call, Query
 from backend.registry import enrolment
 from backend.registry.errors import Missing
@@ -45,13 +45,11 @@ class Enrolment:
     """The handler, with the tries of each address."""
 
     def __init__(self, tries_per_min: int) -> None:
-        self._rate = Rate(tries_per_min, _WINDOW)
+        self._rate = Rate(tries_per_min, _WINDOW, counted_as="enrolment")
 
     async def post(self, call: Call[Query]) -> EnrolReply:
         """Use the code up. Right and wrong tries count alike."""
-        wait_s = self._rate.wait_s(address(call.request, call.services.settings.listen.proxies), call.now)
-        if wait_s > 0:
-            raise Problem(429, "too many tries from this address: wait a little", retry_after_s=math.ceil(wait_s))
+        await limit(self._rate, call)
         sent = await bodies.model(call.request, EnrolRequest, call.services.settings.limits.body_s)
         if sent.contract != wire.CONTRACT:
             raise Problem(

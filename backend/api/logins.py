@@ -10,23 +10,25 @@ from typing import Annotated, Final
 from aiohttp import web
 from pydantic import BaseModel, StringConstraints
 
-from backend.accounts import sessions
+from backend.accounts import recovery, sessions
+from backend.accounts.devices import Device
 from backend.accounts.logins import CodeNeeded, TooManyFailures, WrongLogin
 from backend.api.problems import Problem
-from backend.api.rates import Rate
+from backend.api.rates import Rate, sender
 from backend.api.registering import Body, Email, Password, body, done, limit
 from backend.api.route import Call, Query
 from backend.config import Accounts
+from backend.privacy import visits
 from backend.registry.account_tables import Member, Staff
 from backend.registry.login_tables import Login
 
-Code = Annotated[str, StringConstraints(min_length=6, max_length=10)]
+Code = Annotated[str, StringConstraints(min_length=6, max_length=24)]
 
 _MINUTE: Final = timedelta(minutes=1)
 
 
 class LoginRequest(Body):
-    """`code`: of the authenticator app, for who uses one."""
+    """`code`: of the authenticator app, for who uses one; or a recovery code."""
 
     email: Email
     password: Password
@@ -52,6 +54,7 @@ class MeReply(BaseModel):
     email: str
     phone: str | None
     has_second_factor: bool
+    recovery_codes: int  # that are good
 
 
 class Session(BaseModel):
@@ -97,8 +100,14 @@ class CodeRequest(Body):
     code: Code
 
 
-class DropRequest(Body):
-    """To switch the second factor off."""
+class RecoveryReply(BaseModel):
+    """Each opens a log-in once, in place of the app's code; shown this once."""
+
+    recovery_codes: list[str]
+
+
+class ConfirmedRequest(Body):
+    """Both factors: to switch the second one off, or for new recovery codes."""
 
     password: Password
     code: Code
@@ -108,19 +117,22 @@ class LoggingIn:
     """The handler of log-ins, with the tries of each address."""
 
     def __init__(self, settings: Accounts) -> None:
-        self._rate = Rate(settings.logins_per_min, _MINUTE)
+        self._rate = Rate(settings.logins_per_min, _MINUTE, counted_as="log-in")
 
     async def post(self, call: Call[Query]) -> LoginReply:
         """Log in."""
-        limit(self._rate, call)
+        await limit(self._rate, call)
         sent = await body(call, LoginRequest)
         try:
             with _waits_told():
-                opened = await call.services.logins.log_in(sent.email, sent.password, sent.code, now=call.now)
+                opened = await call.services.logins.log_in(
+                    sent.email, sent.password, sent.code, device=_device(call), now=call.now
+                )
         except CodeNeeded as error:
             raise Problem(401, str(error), kind="second-factor") from error
         except WrongLogin as error:
             raise Problem(401, str(error), kind="login") from error
+        call.services.wake()  # somebody may have to be told
         return LoginReply(
             token=opened.token,
             session=opened.session.id,
@@ -146,6 +158,7 @@ async def me(call: Call[Query]) -> MeReply:
             if bearer.member is not None
             else await session.get_one(Staff, bearer.staff)
         )
+        codes = await recovery.left(session, login.id)
     return MeReply(
         member=bearer.member,
         staff=bearer.staff,
@@ -154,6 +167,7 @@ async def me(call: Call[Query]) -> MeReply:
         email=who.email,
         phone=who.phone if isinstance(who, Member) else None,
         has_second_factor=login.totp_confirmed_at is not None,
+        recovery_codes=codes,
     )
 
 
@@ -184,6 +198,13 @@ async def end(call: Call[Query]) -> web.Response:
     return done()
 
 
+async def end_all(call: Call[Query]) -> web.Response:
+    """Log out everywhere, here too."""
+    async with call.services.database.begin() as session:
+        await sessions.end_all(session, call.login)
+    return done()
+
+
 async def change_password(call: Call[Query]) -> web.Response:
     """A new password; the other sessions end."""
     sent = await body(call, PasswordRequest)
@@ -201,19 +222,36 @@ async def begin_second_factor(call: Call[Query]) -> SecondFactorReply:
     return SecondFactorReply(secret=secret, uri=uri)
 
 
-async def confirm_second_factor(call: Call[Query]) -> web.Response:
+async def confirm_second_factor(call: Call[Query]) -> RecoveryReply:
     """Show that the app knows it; from now on its codes are asked for."""
     sent = await body(call, CodeRequest)
-    await call.services.logins.confirm_second_factor(call.login, call.bearer_known.token, sent.code, now=call.now)
-    return done()
+    codes = await call.services.logins.confirm_second_factor(
+        call.login, call.bearer_known.token, sent.code, now=call.now
+    )
+    return RecoveryReply(recovery_codes=[*codes])
+
+
+async def renew_recovery_codes(call: Call[Query]) -> RecoveryReply:
+    """New ones; the former open nothing any more."""
+    sent = await body(call, ConfirmedRequest)
+    with _waits_told():
+        codes = await call.services.logins.renew_recovery_codes(call.login, sent.password, sent.code, now=call.now)
+    return RecoveryReply(recovery_codes=[*codes])
 
 
 async def drop_second_factor(call: Call[Query]) -> web.Response:
     """Ask for no codes any more."""
-    sent = await body(call, DropRequest)
+    sent = await body(call, ConfirmedRequest)
     with _waits_told():
         await call.services.logins.drop_second_factor(call.login, sent.password, sent.code, now=call.now)
     return done()
+
+
+def _device(call: Call[Query]) -> Device:
+    """As little of it as tells it from others."""
+    network = visits.shortened(sender(call.request, call.services.settings.listen.proxies))
+    family, _, version = visits.browser(call.request.headers.get("User-Agent", "")).rpartition(" ")
+    return Device(network, family or version)
 
 
 @contextmanager

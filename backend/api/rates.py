@@ -13,11 +13,16 @@ _MOST_ADDRESSES: Final = 10_000
 
 
 class Rate:
-    """At most `most` times in `window` for each key. Memory is bounded: the longest unseen keys are forgotten."""
+    """At most `most` times in `window` for each key. Memory is bounded: the longest unseen keys are forgotten.
 
-    def __init__(self, most: int, window: timedelta) -> None:
-        self._most = most
-        self._window = window
+    It counts what this process sees. `counted_as`: the name under which all backends count together, in the registry
+    (`backend.accounts.tries`); what is refused here costs nothing there.
+    """
+
+    def __init__(self, most: int, window: timedelta, *, counted_as: str | None = None) -> None:
+        self.most = most
+        self.window = window
+        self.counted_as = counted_as
         self._seen: OrderedDict[str, deque[datetime]] = OrderedDict()
 
     def wait_s(self, key: str, now: datetime) -> float:
@@ -26,10 +31,10 @@ class Rate:
         self._seen.move_to_end(key)
         while len(self._seen) > _MOST_ADDRESSES:
             self._seen.popitem(last=False)
-        while times and times[0] <= now - self._window:
+        while times and times[0] <= now - self.window:
             times.popleft()
-        if len(times) >= self._most:
-            return (times[0] + self._window - now).total_seconds()
+        if len(times) >= self.most:
+            return (times[0] + self.window - now).total_seconds()
         times.append(now)
         return 0.0
 

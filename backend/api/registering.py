@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from backend.accounts import registration, resets
+from backend.accounts import registration, resets, tries
 from backend.accounts.passwords import LONGEST
 from backend.accounts.registration import Person
 from backend.api import bodies
@@ -101,12 +101,12 @@ class Registering:
     """The handlers, with the tries of each address."""
 
     def __init__(self, settings: Accounts) -> None:
-        self._rate = Rate(settings.registrations_per_h, _HOUR)
-        self._tries = Rate(settings.registrations_per_h * 5, _HOUR)  # people mistype codes
+        self._rate = Rate(settings.registrations_per_h, _HOUR, counted_as="registration")
+        self._tries = Rate(settings.registrations_per_h * 5, _HOUR, counted_as="code")  # people mistype them
 
     async def register(self, call: Call[Query]) -> RegisterReply:
         """Begin a registration."""
-        limit(self._rate, call)
+        await limit(self._rate, call)
         sent = await body(call, RegisterRequest)
         settings = call.services.settings
         async with _unhurried():
@@ -117,7 +117,7 @@ class Registering:
 
     async def join(self, call: Call[Query]) -> RegisterReply:
         """Follow an invitation."""
-        limit(self._rate, call)
+        await limit(self._rate, call)
         sent = await body(call, JoinRequest)
         who = await _person(call, sent)
         secret = await registration.join(call.services.database, sent.token, who, now=call.now)
@@ -126,28 +126,28 @@ class Registering:
 
     async def verify_email(self, call: Call[Query]) -> VerifyReply:
         """The token that came by mail."""
-        limit(self._tries, call)
+        await limit(self._tries, call)
         sent = await body(call, VerifyRequest)
         waits = await registration.verify(call.services.database, sent.registration, "email", sent.token, now=call.now)
         return VerifyReply(active=not waits, waiting_for=list(waits))
 
     async def verify_phone(self, call: Call[Query]) -> VerifyReply:
         """The code that came by text."""
-        limit(self._tries, call)
+        await limit(self._tries, call)
         sent = await body(call, VerifyRequest)
         waits = await registration.verify(call.services.database, sent.registration, "phone", sent.token, now=call.now)
         return VerifyReply(active=not waits, waiting_for=list(waits))
 
     async def guardian(self, call: Call[Query]) -> web.Response:
         """A guardian agrees."""
-        limit(self._tries, call)
+        await limit(self._tries, call)
         sent = await body(call, TokenRequest)
         await registration.confirm_as_guardian(call.services.database, sent.token, now=call.now)
         return done()
 
     async def forgot(self, call: Call[Query]) -> web.Response:
         """Send a link, if there is such a login; the answer does not say."""
-        limit(self._rate, call)
+        await limit(self._rate, call)
         sent = await body(call, ForgotRequest)
         async with _unhurried():
             await resets.ask(call.services.database, sent.email, now=call.now)
@@ -156,16 +156,20 @@ class Registering:
 
     async def reset(self, call: Call[Query]) -> web.Response:
         """Set a new password by the link's token."""
-        limit(self._tries, call)
+        await limit(self._tries, call)
         sent = await body(call, ResetRequest)
         services = call.services
         await resets.follow(services.database, services.passwords, sent.token, sent.password, now=call.now)
         return done()
 
 
-def limit(rate: Rate, call: Call[Any]) -> None:
+async def limit(rate: Rate, call: Call[Any]) -> None:
     """One more try from this address. Raises `Problem` 429."""
-    wait_s = rate.wait_s(address(call.request, call.services.settings.listen.proxies), call.now)
+    who = address(call.request, call.services.settings.listen.proxies)
+    wait_s = rate.wait_s(who, call.now)
+    if wait_s == 0 and rate.counted_as is not None:
+        async with call.services.database.begin() as session:
+            wait_s = await tries.wait_s(session, rate.counted_as, who, most=rate.most, window=rate.window, now=call.now)
     if wait_s > 0:
         raise Problem(429, "too many tries from this address: wait a little", retry_after_s=math.ceil(wait_s))
 

@@ -111,7 +111,7 @@ class Spending:
 
     async def post(self, call: Call[Query]) -> web.Response:
         """How long a page was open. The answer is the same for a visit that there is not."""
-        limit(self._rate, call)
+        await limit(self._rate, call)
         sent = await body(call, SpentRequest)
         async with call.services.database.begin() as session:
             await visits.spent(session, sent.visit, sent.spent_s, now=call.now)

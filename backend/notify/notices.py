@@ -44,7 +44,7 @@ async def addressed(
         failed = await session.get(Contact, row.body["about"]) if name == "bounced" else None
         if to is None or (name == "bounced" and failed is None):
             return None
-        return to, Notice(name, about=await _called(session, failed) if failed is not None else None)
+        return to, Notice(name, about=await _called(session, failed) if failed is not None else row.body.get("about"))
     challenge = await session.get(Challenge, row.body["challenge"])
     if challenge is None or challenge.contact is None or challenge.used_at is not None or challenge.expires_at <= now:
         return None
@@ -83,6 +83,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "password": "{service}: set a new password",
     "invitation": "{service}: you are invited to an account",
     "registered": "{service}: you have an account already",
+    "new_login": "{service}: a new log-in",
     "bounced": "{service}: a contact of your account gets no messages",
     "contact_email": "{service}: send warnings to this address?",
     "contact_sms": "{service}: your code",
@@ -132,6 +133,11 @@ If you do not want to, do nothing: the invitation and this address are forgotten
 already.
 
 Log in with it; if you forgot the password, ask for a new one there. If it was not you, do nothing.
+""",
+    "new_login": """Somebody, you we hope, logged in to your account at {service}: {about}.
+
+If it was you, there is nothing to do. If it was not, set a new password at once ("forgot password"), which ends \
+all log-ins, and switch the second factor on.
 """,
     "bounced": """A contact of your account ({about}) gets no messages any more: its server says for good that there \
 is no such address or number. What it was to tell goes to your other contacts.

@@ -1,13 +1,10 @@
 """Enrolment codes: what an operator types once, so that an agent becomes the agent of a site.
 
-A code is 60 random bits in 4-4-4 characters without look-alikes (Crockford base32), is good for an hour and
-for one use; only its hash is kept. Which of two agents used it first is decided by one UPDATE.
+A code is 60 random bits, good for an hour and for one use. Which of two agents used it first is decided by one UPDATE.
 """
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +12,7 @@ from typing import Final
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.accounts import typed
 from backend.accounts.secret import Secret
 from backend.ids import AccountId, SiteId
 from backend.registry import tokens
@@ -23,8 +21,7 @@ from backend.registry.site_tables import EnrolmentCode, Site
 
 LIFETIME: Final = timedelta(hours=1)
 
-_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_LOOK_ALIKES: Final = str.maketrans("OIL", "011", "- \t")
+_GROUPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +36,14 @@ class Enrolled:
 
 async def issue(session: AsyncSession, account: AccountId, site: SiteId, *, now: datetime) -> str:
     """A new code for one of the account's sites, as it is shown: `4F7K-2M9Q-XD3H`."""
-    code = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    code = typed.new(_GROUPS)
     session.add(
-        EnrolmentCode(code_hash=_hash(code), account_id=account, site_id=site, expires_at=now + LIFETIME, used_at=None)
+        EnrolmentCode(
+            code_hash=typed.hashed(code), account_id=account, site_id=site, expires_at=now + LIFETIME, used_at=None
+        )
     )
     await session.flush()
-    return "-".join((code[:4], code[4:8], code[8:]))
+    return code
 
 
 async def redeem(session: AsyncSession, code: str, *, now: datetime) -> Enrolled:
@@ -53,7 +52,7 @@ async def redeem(session: AsyncSession, code: str, *, now: datetime) -> Enrolled
         await session.execute(
             update(EnrolmentCode)
             .where(
-                EnrolmentCode.code_hash == _hash(code),
+                EnrolmentCode.code_hash == typed.hashed(code),
                 EnrolmentCode.used_at.is_(None),
                 EnrolmentCode.expires_at > now,
             )
@@ -73,8 +72,3 @@ async def redeem(session: AsyncSession, code: str, *, now: datetime) -> Enrolled
 async def forget_expired(session: AsyncSession, *, now: datetime) -> None:
     """Remove codes that open nothing any more."""
     await session.execute(delete(EnrolmentCode).where(EnrolmentCode.expires_at <= now))
-
-
-def _hash(code: str) -> str:
-    """However a person typed it: small letters, O for 0, I or L for 1, with or without dashes."""
-    return hashlib.sha256(code.upper().translate(_LOOK_ALIKES).encode()).hexdigest()

@@ -29,6 +29,24 @@ class Login(Base):
     changed_at: Mapped[datetime]  # the password
 
 
+class RecoveryCode(Base):
+    """What is typed in place of an authenticator app's code when the phone is lost; each is good once."""
+
+    __tablename__ = "recovery_codes"
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    login_id: Mapped[str] = mapped_column(ForeignKey("logins.id", ondelete="CASCADE"), index=True)
+    used_at: Mapped[datetime | None]
+
+
+class KnownDevice(Base):
+    """Where somebody logged in from before: a keyed hash of network and browser, which names neither."""
+
+    __tablename__ = "known_devices"
+    login_id: Mapped[str] = mapped_column(ForeignKey("logins.id", ondelete="CASCADE"), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class LoginSession(Base):
     """A log-in that lasts; only its token's SHA-256 is kept."""
 
@@ -69,6 +87,15 @@ class Challenge(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None]
+
+
+class Tries(Base):
+    """How often one network address tried something, in the window that is open for it; all backends count here."""
+
+    __tablename__ = "tries"
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)  # a keyed hash: it names nobody
+    ends_at: Mapped[datetime] = mapped_column(index=True)
+    count: Mapped[int]
 
 
 class Throttle(Base):

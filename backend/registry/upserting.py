@@ -43,6 +43,11 @@ async def upsert_alike(
     await connection.execute(statement, {**common, "rows": rows})
 
 
+def insert_into(session: AsyncSession, table: type[Base]) -> Any:
+    """An INSERT that may say what to do `on_conflict_…`, which each kind of database has in its own dialect."""
+    return _INSERTS[session.get_bind().dialect.name](table)
+
+
 # Made once: to put a statement together costs more than to run it.
 
 

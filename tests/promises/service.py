@@ -53,6 +53,7 @@ class Person:
     account: str | None
     id: str  # of the member, or of one of the staff
     totp: str | None = None
+    recovery: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -186,7 +187,9 @@ class Service:
         secret: str = (await self.post("/v1/second-factor", token=person.token)).json["secret"]
         person.totp = secret
         code = totp.code(secret, totp.step(self.now))
-        assert (await self.post("/v1/second-factor/confirm", {"code": code}, person.token)).status == 204
+        confirmed = await self.post("/v1/second-factor/confirm", {"code": code}, person.token)
+        assert confirmed.status == 200
+        person.recovery = confirmed.json["recovery_codes"]
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Database]:

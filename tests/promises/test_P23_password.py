@@ -11,7 +11,7 @@ import pytest
 from backend.accounts import totp
 from backend.config import Accounts
 from tests.promises.conftest import Logged
-from tests.promises.service import PASSWORD, Person, Service, service
+from tests.promises.service import PASSWORD, Person, Service, service, until
 
 
 async def try_login(here: Service, email: str, password: str, code: str | None = None) -> int:
@@ -27,10 +27,13 @@ async def test_of_a_password_only_an_argon2id_hash_is_stored(here: Service) -> N
 
 
 async def test_a_password_that_is_easy_is_refused(here: Service) -> None:
-    for password in ("short", "aaaaaaaaaaaaaaaa", "night.shift at home"):
+    for password in ("short", "aaaaaaaaaaaaaaaa", "night.shift at home", "P@ssw0rd2024", "1qaz2wsx3edc4rfv", "a" * 256):
         answer = await here.post("/v1/register", here.application("night.shift@farm.example", password=password))
         assert answer.status == 422
         assert password not in answer.raw.decode()
+    told = (await here.post("/v1/register", here.application("a@farm.example", password="password1234"))).json["detail"]
+    assert "first that are tried" in told
+    assert "Add another word or two" in told  # what to change
 
 
 async def test_a_session_ends_when_unused_when_old_and_when_told_to(here: Service) -> None:
@@ -98,6 +101,58 @@ async def test_a_second_factor_is_asked_for_and_a_code_is_good_once(here: Servic
     tries = await asyncio.gather(*(try_login(here, owner.email, PASSWORD, code) for _ in range(2)))
     assert sorted(tries) == [201, 401]
     assert owner.totp not in here.dump()
+
+
+async def test_a_recovery_code_opens_a_log_in_once_when_the_phone_is_lost(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    await here.second_factor(owner)
+    first, second, *_ = owner.recovery
+    assert len(set(owner.recovery)) == 10
+    assert not [code for code in owner.recovery if code in here.dump()]
+    tries = await asyncio.gather(*(try_login(here, owner.email, PASSWORD, first) for _ in range(2)))
+    assert sorted(tries) == [201, 401]
+    assert (await here.get("/v1/me", owner.token)).json["recovery_codes"] == 9
+    typed = second.lower().replace("-", " ")
+    renewed = await here.post("/v1/second-factor/codes", {"password": PASSWORD, "code": typed}, owner.token)
+    assert renewed.status == 201
+    assert await try_login(here, owner.email, PASSWORD, owner.recovery[2]) == 401  # the former ones ended
+    dropped = {"password": PASSWORD, "code": renewed.json["recovery_codes"][0]}
+    assert (await here.post("/v1/second-factor/drop", dropped, owner.token)).status == 204
+    assert here.query("SELECT count(*) FROM recovery_codes") == [(0,)]
+
+
+async def test_nobodys_recovery_code_opens_another_ones_log_in(here: Service) -> None:
+    owner, other = await here.register("a@farm.example"), await here.register("b@mine.example")
+    await here.second_factor(owner)
+    await here.second_factor(other)
+    assert await try_login(here, other.email, PASSWORD, owner.recovery[0]) == 401
+    assert await try_login(here, owner.email, PASSWORD, owner.recovery[0]) == 201
+
+
+async def test_a_log_in_from_elsewhere_is_told_by_mail_and_no_address_is_kept(here: Service) -> None:
+    owner = await here.register("a@farm.example", language="zh")
+    firefox = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"}
+    form = {"email": owner.email, "password": PASSWORD}
+    subject = "新的登录"
+
+    def told() -> list[str]:
+        return [str(mail.get_content()) for mail in here.mails.mails if subject in str(mail["Subject"])]
+
+    assert (await here.post("/v1/login", form)).status == 201  # as when it registered
+    for _ in range(2):  # the second time it is known
+        assert (await here.ask("POST", "/v1/login", json=form, headers=firefox)).status == 201
+    [mail] = await until(told)
+    assert "Firefox" in mail
+    await until(lambda: here.query("SELECT count(*) FROM outbox WHERE sent_at IS NULL") == [(0,)])
+    assert len(told()) == 1
+    assert "127.0.0" not in here.dump()
+
+
+async def test_one_can_log_out_everywhere_at_once(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    others = [await here.log_in(owner.email, owner.password) for _ in range(2)]
+    assert (await here.post("/v1/sessions/end-all", token=owner.token)).status == 204
+    assert [(await here.get("/v1/me", each.token)).status for each in (owner, *others)] == [401] * 3
 
 
 async def test_an_account_can_require_a_second_factor_of_everybody(here: Service) -> None:

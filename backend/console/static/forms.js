@@ -46,7 +46,7 @@
       say(form, form.dataset.done);
     },
     show(told, form) {
-      for (const place of form.querySelectorAll("[data-text]")) place.textContent = told[place.dataset.text];
+      for (const place of form.querySelectorAll("[data-text]")) place.textContent = [told[place.dataset.text]].flat().join("\n");
       for (const place of form.querySelectorAll("[data-href]")) place.href = told[place.dataset.href];
       form.querySelector(".shown").hidden = false;
       const next = form.nextElementSibling;

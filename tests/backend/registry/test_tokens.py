@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, text
 
+from backend.accounts import typed
 from backend.ids import AccountId, SiteId
 from backend.registry import accounts, enrolment, sites, tokens
 from backend.registry.database import Database
@@ -109,7 +110,7 @@ async def test_a_code_makes_an_agent_of_its_site(database: Database, farm: Farm)
 
 async def test_a_code_may_be_typed_as_people_type(database: Database, farm: Farm) -> None:
     async with database.begin() as session:
-        hashed = enrolment._hash("0A1B-1234-5678")
+        hashed = typed.hashed("0A1B-1234-5678")
         session.add(EnrolmentCode(code_hash=hashed, account_id=farm[0], site_id=farm[1], expires_at=NOW + LIFETIME))
     assert await redeem(database, " oaib l234 5678 ")
 
