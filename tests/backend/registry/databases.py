@@ -36,7 +36,7 @@ def migrated(kind: str, folder: Path) -> Database:
     if kind == "sqlite":
         registry_file.put(folder)
         return new(kind, folder)
-    return Database(_create(_migrated()), keys=KeySource(lambda: KEYS))
+    return Database(_create(_migrated()), keys=KeySource(lambda: KEYS), accounts_dir=folder / "account-keys")
 
 
 def url(kind: str, folder: Path) -> str:
