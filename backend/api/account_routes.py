@@ -59,7 +59,7 @@ def _own(settings: Accounts) -> tuple[Route[Any], ...]:
         get("/v1/me", logins.me, "self", "Who is logged in", logins.MeReply),
         get("/v1/sessions", logins.listed, "self", "Your log-ins that last", logins.SessionsReply),
         post("/v1/sessions/end", logins.end, "self", "End one of your log-ins", logins.EndRequest),
-        post("/v1/sessions/end-all", logins.end_all, "self", "Log out everywhere"),
+        post("/v1/sessions/end-all", logins.end_all, "self", "Log out everywhere", logins.EndAllRequest),
         post("/v1/password", logins.change_password, "self", "Change your password", logins.PasswordRequest),
         post(
             "/v1/second-factor",

@@ -80,6 +80,12 @@ class EndRequest(Body):
     session: Annotated[str, StringConstraints(max_length=64)]
 
 
+class EndAllRequest(Body):
+    """Whether the session that asks ends with the others."""
+
+    this_too: bool
+
+
 class PasswordRequest(Body):
     """The old one and the new one."""
 
@@ -199,9 +205,10 @@ async def end(call: Call[Query]) -> web.Response:
 
 
 async def end_all(call: Call[Query]) -> web.Response:
-    """Log out everywhere, here too."""
+    """Log out everywhere."""
+    sent = await body(call, EndAllRequest)
     async with call.services.database.begin() as session:
-        await sessions.end_all(session, call.login)
+        await sessions.end_all(session, call.login, but=None if sent.this_too else call.bearer_known.token)
     return done()
 
 

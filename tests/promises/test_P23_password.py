@@ -150,9 +150,11 @@ async def test_a_log_in_from_elsewhere_is_told_by_mail_and_no_address_is_kept(he
 
 async def test_one_can_log_out_everywhere_at_once(here: Service) -> None:
     owner = await here.register("a@farm.example")
-    others = [await here.log_in(owner.email, owner.password) for _ in range(2)]
-    assert (await here.post("/v1/sessions/end-all", token=owner.token)).status == 204
-    assert [(await here.get("/v1/me", each.token)).status for each in (owner, *others)] == [401] * 3
+    this, *others = [await here.log_in(owner.email, owner.password) for _ in range(3)]
+    assert (await here.post("/v1/sessions/end-all", {"this_too": False}, this.token)).status == 204
+    assert [(await here.get("/v1/me", each.token)).status for each in (this, owner, *others)] == [200, 401, 401, 401]
+    assert (await here.post("/v1/sessions/end-all", {"this_too": True}, this.token)).status == 204
+    assert (await here.get("/v1/me", this.token)).status == 401
 
 
 async def test_an_account_can_require_a_second_factor_of_everybody(here: Service) -> None:

@@ -9,7 +9,7 @@ from backend.registry.account_keys import AccountKeys
 from backend.registry.sealed import account_keys_of, keys_of
 from backend.registry.sealing import Keys
 
-revision = "0010"
+revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
