@@ -6,19 +6,17 @@ The clock goes from one thing that happens to the next: a poll, an act, a messag
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agent.wire import MAX_READINGS, Batch, Board, Pool, Reading, State
+from agent.wire import MAX_READINGS, Batch, Reading
 from backend.config import Contact, Notify
 from backend.ids import AccountId, SiteId
 from backend.notify.dispatcher import Dispatcher
@@ -29,22 +27,28 @@ from backend.registry import accounts, members, sites, warnings
 from backend.registry.database import Database
 from backend.registry.errors import RegistryError
 from backend.registry.machine_tables import DeclaredMachines
+from backend.registry.rule_tables import SiteWatch
 from backend.warnings.actions import Actions
 from backend.warnings.catalogue import BadRule, Catalogue
 from backend.warnings.engine import Engine
-from backend.warnings.scenario import Act, BadScenario, Expectation, Machine, Scenario, Value, split
+from backend.warnings.instead import of_firing, of_messages, of_quiet, written
+from backend.warnings.scenario import Act, BadScenario, Expectation, Scenario, split
+from backend.warnings.scenario_readings import pseudonym, reading_of
 
 _TICK: Final = timedelta(minutes=1)
+_LISTENED: Final = timedelta(minutes=5)
+"""Before a silence: the timers have to know that somebody listened."""
 
 
 @dataclass
 class Recorder:
-    """A notifier that keeps what it is given."""
+    """A notifier that keeps what it is given, and when."""
 
-    messages: list[Message] = field(default_factory=list)
+    clock: Callable[[], datetime]
+    sent: list[tuple[datetime, Message]] = field(default_factory=list)
 
     async def send(self, message: Message) -> None:
-        self.messages.append(message)
+        self.sent.append((self.clock(), message))
 
     async def close(self) -> None:
         pass
@@ -60,8 +64,8 @@ class _Stage:
         self.account = account
         self.site = site
         self.catalogue = catalogue
-        self.recorder = Recorder()
         self.now = now
+        self.recorder = Recorder(lambda: self.now)
         self.start()
 
     def start(self) -> None:
@@ -84,9 +88,7 @@ class _Stage:
 async def rehearse(scenario: Scenario, catalogue: Catalogue | None = None) -> list[str]:
     """What differs from what the scenario expects, one line each. Raises `BadScenario` for a rule that there is not."""
     catalogue = catalogue or Catalogue.load()
-    if strangers := {rule for rule in scenario.rules() if rule not in catalogue}:
-        there_are = ", ".join(rule.name for rule in catalogue)
-        raise BadScenario(f"there is no rule {', '.join(sorted(strangers))}; there are {there_are}")
+    _check(scenario, catalogue)
     with TemporaryDirectory(prefix="itsminer-") as folder:
         database = Database(f"sqlite:///{Path(folder) / 'registry.db'}", is_disposable=True)
         try:
@@ -103,10 +105,24 @@ async def rehearse(scenario: Scenario, catalogue: Catalogue | None = None) -> li
                     now=scenario.start,
                 )
                 _declare(session, AccountId(account.id), SiteId(site.id), scenario)
+                # The site was there before: its first interval is no silence.
+                session.add(
+                    SiteWatch(site_id=site.id, account_id=account.id, version=0, interval_s=scenario.interval_s)
+                )
             stage = _Stage(database, AccountId(account.id), SiteId(site.id), catalogue, scenario.start)
             return await _Play(scenario, stage).run()
         finally:
             await database.close()
+
+
+def _check(scenario: Scenario, catalogue: Catalogue) -> None:
+    if strangers := {rule for rule in scenario.rules() if rule not in catalogue}:
+        there_are = ", ".join(rule.name for rule in catalogue)
+        raise BadScenario(f"there is no rule {', '.join(sorted(strangers))}; there are {there_are}")
+    for rule, machine in (split(each) for expectation in scenario.expectations for each in expectation.firing):
+        if (catalogue[rule].scope == "machine") is not bool(machine):
+            which = "a machine's: name it after the rule" if not machine else "the site's: it stands alone"
+            raise BadScenario(f"firing: {rule} is {which}")
 
 
 class _Play:
@@ -114,7 +130,7 @@ class _Play:
         self._scenario = scenario
         self._stage = stage
         self._polls = {machine.name: machine.polls() for machine in scenario.machines}
-        self._ids = {machine.name: pseudonym(machine.name) for machine in scenario.machines}
+        self._ids: dict[str, str] = {machine.name: pseudonym(machine.name) for machine in scenario.machines}
         self._names = {code: name for name, code in self._ids.items()}
         self._unsent: list[tuple[timedelta, list[Reading]]] = []
         self._offset = timedelta(seconds=sum(agent.clock_offset_s for agent in scenario.agents))
@@ -124,7 +140,14 @@ class _Play:
         end = max((each.at for each in self._scenario.expectations), default=timedelta())
         interval = timedelta(seconds=self._scenario.interval_s)
         polls = {interval * number: number for number in range(int(end / interval) + 1)}
-        ticks = {_TICK * number for number in range(int(end / _TICK) + 1)}
+        watched = [
+            (agent.silent[0] - interval - _LISTENED, agent.silent[1] + interval)
+            for agent in self._scenario.agents
+            if agent.silent is not None
+        ]
+        # The timers are for silences of the agent: all else is decided by batches.
+        minutes = (_TICK * number for number in range(int(end / _TICK) + 1))
+        ticks = {at for at in minutes if _is_in(watched, at)}
         acts = sorted(self._scenario.acts, key=lambda act: act.at)
         expected = {each.at for each in self._scenario.expectations}
         for at in sorted({*polls, *ticks, *expected, *(act.at for act in acts if act.at <= end)}):
@@ -134,7 +157,8 @@ class _Play:
                     await self._act(act)
             if at in polls:
                 await self._poll(at, polls[at])
-            await self._stage.engine.tick(now=self._stage.now)
+            if _is_in(watched, at):
+                await self._stage.engine.tick(now=self._stage.now)
             await self._send_due()
             for expectation in self._scenario.expectations:
                 if expectation.at == at:
@@ -156,7 +180,9 @@ class _Play:
 
     async def _poll(self, at: timedelta, number: int) -> None:
         time = self._stage.now + self._offset
-        self._unsent.append((at, [self._reading(machine, number, time) for machine in self._scenario.machines]))
+        machines = self._scenario.machines
+        readings = [reading_of(machine, self._polls[machine.name].at(number), time) for machine in machines]
+        self._unsent.append((at, readings))
         if any(agent.silent and agent.silent[0] <= at < agent.silent[1] for agent in self._scenario.agents):
             return
         oldest = self._unsent[0][0]
@@ -173,26 +199,11 @@ class _Play:
                 await self._stage.engine.judge(self._stage.account, self._stage.site, batch, now=self._stage.now)
         self._unsent.clear()
 
-    def _reading(self, machine: Machine, number: int, time: datetime) -> Reading:
-        fields = self._polls[machine.name].at(number)
-        common: dict[str, Any] = {"time": time, "machine": self._ids[machine.name], "model": machine.model}
-        if fields is None:
-            return Reading(state=State.UNREACHABLE, **common)
-        plain = {name: fields[name] for name in _AS_THEY_ARE if name in fields}
-        return Reading(
-            state=_state(fields),
-            expected_ths=machine.expected_ths,
-            boards=_boards(fields, machine.boards),
-            pools=_pools(fields),
-            **common,
-            **plain,
-        )
-
     async def _act(self, act: Act) -> None:
         try:
             await self._do(act)
         except (RegistryError, BadRule) as error:
-            self._differences.append(f"at {text(act.at)}: cannot be done: {error}")
+            self._differ(written(act.at), f"cannot be done: {error}")
 
     async def _do(self, act: Act) -> None:
         stage, machine = self._stage, self._ids.get(act.machine or "")
@@ -223,18 +234,32 @@ class _Play:
             stage.start()
 
     async def _compare(self, expectation: Expectation) -> None:
-        async with self._stage.database.read() as session:
-            active = await warnings.listed(session, self._stage.account, limit=1_000_000)
-        firing = {(warning.rule, self._names.get(warning.machine, warning.machine)) for warning in active}
+        stage, at = self._stage, written(expectation.at)
         expected = {split(each) for each in expectation.firing}
-        at = text(expectation.at)
-        for key in sorted(firing - expected):
-            self._differences.append(f"at {at}: {' '.join(key).strip()} fires, and is not expected to")
-        for key in sorted(expected - firing):
-            self._differences.append(f"at {at}: {' '.join(key).strip()} is expected to fire, and does not")
-        notified = len(self._stage.recorder.messages)
-        if expectation.notified not in (None, notified):
-            self._differences.append(f"at {at}: {notified} messages left, {expectation.notified} are expected")
+        async with stage.database.read() as session:
+            active = await warnings.listed(session, stage.account, limit=1_000_000)
+            firing = {(each.rule, self._names.get(each.machine, each.machine)): each for each in active}
+            for key in sorted(firing.keys() - expected):
+                instead = of_firing(firing[key], stage.catalogue, self._clock)
+                self._differ(at, f"{' '.join(key).strip()} fires, and is not expected to: {instead}")
+            for rule, name in sorted(expected - firing.keys()):
+                machine = pseudonym(name) if name else ""
+                instead = await of_quiet(session, stage.account, rule, machine, stage.catalogue, self._clock)
+                self._differ(at, f"{f'{rule} {name}'.strip()} is expected to fire, and does not: {instead}")
+        sent = stage.recorder.sent
+        if expectation.notified not in (None, len(sent)):
+            left = of_messages([(when, message.subject) for when, message in sent], self._clock)
+            self._differ(at, f"{len(sent)} messages left, {expectation.notified} are expected: {left}")
+
+    def _differ(self, at: str, what: str) -> None:
+        self._differences.append(f"at {at}: {what}")
+
+    def _clock(self, at: datetime) -> str:
+        return written(at - self._scenario.start)
+
+
+def _is_in(spans: Sequence[tuple[timedelta, timedelta]], at: timedelta) -> bool:
+    return any(first <= at <= last for first, last in spans)
 
 
 def _declare(session: AsyncSession, account: AccountId, site: SiteId, scenario: Scenario) -> None:
@@ -252,69 +277,3 @@ def _declare(session: AsyncSession, account: AccountId, site: SiteId, scenario: 
             changed_at=scenario.start,
         )
     )
-
-
-def pseudonym(name: str) -> str:
-    """A machine's pseudonym, from its name in the scenario."""
-    digest = hashlib.sha256(name.encode()).digest()[:10]
-    return "mnr-" + base64.b32encode(digest).decode().lower().translate(_CROCKFORD)
-
-
-def text(at: timedelta) -> str:
-    """A time as scenario files write it."""
-    seconds = int(at.total_seconds())
-    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0m"
-
-
-_CROCKFORD: Final = str.maketrans("abcdefghijklmnopqrstuvwxyz234567", "0123456789abcdefghjkmnpqrstvwxyz")
-_POOL: Final = "pol-" + 16 * "0"
-_AS_THEY_ARE: Final = (
-    "hashrate_ths",
-    "inlet_temp_c",
-    "fans_rpm",
-    "power_w",
-    "shares_accepted",
-    "shares_rejected",
-    "last_share_age_s",
-    "pool_expected",
-    "uptime_s",
-    "fault_codes",
-    "is_meant_to_mine",
-)
-
-
-def _state(fields: Mapping[str, Value]) -> State:
-    """As the agent says it."""
-    hashrate, meant = fields.get("hashrate_ths"), fields.get("is_meant_to_mine")
-    if hashrate:
-        return State.HASHING
-    if meant is False:
-        return State.PAUSED
-    if fields.get("fault_codes"):
-        return State.FAULT
-    return State.HASHING if hashrate is None and meant else State.IDLE
-
-
-def _boards(fields: Mapping[str, Value], expected: int | None) -> tuple[Board, ...] | None:
-    """All boards, those that answer first; what is said of "the" board is said of the first."""
-    said: dict[str, Any] = {
-        name: fields[name]
-        for name in ("chip_temp_c", "board_temp_c", "chips_working", "chips_expected")
-        if name in fields
-    }
-    active = fields.get("boards_active")
-    if not isinstance(active, float):
-        return (Board(index=0, **said),) if said else None
-    boards = [
-        Board(index=index, **{"chips_working": 1 if index < active else 0, **(said if index == 0 else {})})
-        for index in range(max(int(active), expected or 0))
-    ]
-    return tuple(boards)
-
-
-def _pools(fields: Mapping[str, Value]) -> tuple[Pool, ...] | None:
-    alive = fields.get("pools_alive")
-    if not isinstance(alive, float):
-        return None
-    return tuple(Pool(host=_POOL, alive=index < alive) for index in range(max(int(alive), 1)))

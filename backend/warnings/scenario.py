@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -21,13 +21,10 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from backend.warnings.overrides import NAMES
-
-UNANSWERED: Final = "_"
-
-Value = float | bool | tuple[int, ...] | tuple[str, ...] | None
-"""Of one field in one poll; None: missing."""
+from backend.warnings.series import Polls
 
 
 class BadScenario(ValueError):
@@ -67,7 +64,7 @@ class Machine(_Strict):
 
     def polls(self) -> Polls:
         """The machine's series, read."""
-        return Polls({name: _series(name, text) for name, text in self.series.items()})
+        return Polls(self.series)
 
 
 class Silencing(_Strict):
@@ -191,33 +188,6 @@ class Scenario(_Strict):
         return told | {rule for act in self.acts if (rule := act.rule) is not None}
 
 
-class Polls:
-    """What a machine says, poll by poll; after the end its last poll repeats."""
-
-    def __init__(self, series: Mapping[str, Sequence[Value | str]]) -> None:
-        lengths = {len(values) for values in series.values() if not isinstance(values, Constant)}
-        if len(lengths) > 1:
-            counts = ", ".join(f"{name} {len(values)}" for name, values in series.items())
-            raise ValueError(f"series of one machine have one length: {counts}")
-        self._series = series
-        self._length = max(lengths, default=1)
-
-    def at(self, number: int) -> Mapping[str, Value] | None:
-        """The fields of a poll, those that are missing left out; None when the machine does not answer."""
-        found: dict[str, Value] = {}
-        for name, values in self._series.items():
-            value = values[0] if isinstance(values, Constant) else values[min(number, self._length - 1)]
-            if value == UNANSWERED:
-                return None
-            if value is not None and not isinstance(value, str):
-                found[name] = value
-        return found
-
-
-class Constant(list[Value | str]):
-    """A series of one value, for as many polls as there are."""
-
-
 def split(firing: str) -> tuple[str, str]:
     """Rule and machine of "rule machine"; "" for a site's rule."""
     rule, _, machine = firing.strip().partition(" ")
@@ -231,79 +201,10 @@ def load(path: Path) -> Scenario:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadScenario(f"cannot be read: {error}") from error
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise BadScenario("; ".join(faults)) from error
+        raise BadScenario("; ".join(map(_said, error.errors()))) from error
 
 
-def _series(name: str, text: str) -> Sequence[Value | str]:
-    kind = _FIELDS.get(name)
-    if kind is None:
-        raise ValueError(f"there is no field {name}; there are {', '.join(sorted(_FIELDS))}")
-    items = text.split()
-    if not items:
-        raise ValueError(f"{name}: the series is empty")
-    values = [value for item in items for value in _item(name, item, kind)]
-    is_constant = len(items) == 1 and _COUNT.search(items[0]) is None
-    return Constant(values) if is_constant else values
-
-
-def _item(name: str, item: str, kind: Callable[[str], Value]) -> Sequence[Value | str]:
-    """V, VxN or V+DxN."""
-    counted = _COUNT.search(item)
-    text, count = (item[: counted.start()], int(counted[1])) if counted else (item, 1)
-    if count < 1:
-        raise ValueError(f"{name}: {item} is no poll at all")
-    if text == UNANSWERED:
-        return [UNANSWERED] * count
-    if text == "-":
-        return [None] * count
-    try:
-        if kind is float and (ramp := _RAMP.fullmatch(text)) and counted:
-            return [float(ramp[1]) + step * float(ramp[2]) for step in range(count)]
-        return [kind(text)] * count
-    except ValueError as error:
-        raise ValueError(f"{name}: {item} cannot be read") from error
-
-
-_COUNT: Final = re.compile(r"x(\d+)$")
-_RAMP: Final = re.compile(r"(-?\d+(?:\.\d+)?)\+(-?\d+(?:\.\d+)?)")
-
-
-def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(text)
-    return text == "true"
-
-
-def _fans(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
-_FIELDS: Final[Mapping[str, Callable[[str], Any]]] = {
-    **dict.fromkeys(
-        (
-            "hashrate_ths",
-            "chip_temp_c",
-            "board_temp_c",
-            "inlet_temp_c",
-            "power_w",
-            "boards_active",
-            "chips_working",
-            "chips_expected",
-            "shares_accepted",
-            "shares_rejected",
-            "last_share_age_s",
-            "pools_alive",
-            "uptime_s",
-        ),
-        float,
-    ),
-    "fans_rpm": _fans,
-    "pool_expected": _truth,
-    "is_meant_to_mine": _truth,
-    "fault_codes": _codes,
-}
+def _said(fault: ErrorDetails) -> str:
+    """A fault with its place, tables counted as in the file: the second [[machine]] is machine 2."""
+    places = [str(part + 1) if isinstance(part, int) else str(part) for part in fault["loc"]]
+    return ": ".join(filter(None, (" ".join(places), fault["msg"].removeprefix("Value error, "))))

@@ -99,11 +99,11 @@ async def measured(folder: Path, well: Callable[[datetime], Reading]) -> dict[st
             account = AccountId((await accounts.add(session, "outage", region="eu", now=START)).id)
             names = [(await sites.add(session, account, f"Site {place}", now=START)).id for place in range(SITES)]
             await members.add(session, account, email="op@example.com", phone=None, verified=True, now=START)
-        farm = Farm(database, account, [SiteId(name) for name in names], Recorder())
+        farm = Farm(database, account, [SiteId(name) for name in names], Recorder(lambda: START))
         farm.start()
         *_, well_s = await farm.poll(well, minutes=3)
         outage_s = await farm.poll(_silent, minutes=POLLS)
-        messages = len(farm.recorder.messages)
+        messages = len(farm.recorder.sent)
         farm.start()
         (restart_s,) = await farm.poll(_silent, minutes=1)
         back_s = await farm.poll(well, minutes=3)

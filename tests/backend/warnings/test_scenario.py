@@ -91,6 +91,8 @@ def test_a_series_of_other_things() -> None:
         (HEAD + MACHINE + '[machine.series]\npower_w = "1x3"\nhashrate_ths = "1x4"\n', "one length"),
         (HEAD + MACHINE + '[machine.series]\npower_w = "1y3"\n', "1y3 cannot be read"),
         (HEAD + MACHINE + '[machine.series]\npower_w = "1x0"\n', "no poll"),
+        (HEAD + MACHINE + '[machine.series]\npower_w = "1x99999999999"\n', "more than 100,000"),
+        (HEAD + MACHINE + '[machine.series]\nfault_codes = "2010"\n', "maker:code"),
         (HEAD + MACHINE + '[machine.series]\npower_w = "1+1"\n', "cannot be read"),
         (HEAD + MACHINE + '[machine.series]\npower_w = ""\n', "empty"),
         (HEAD + MACHINE + '[machine.series]\nis_meant_to_mine = "yes"\n', "cannot be read"),
@@ -137,11 +139,16 @@ def test_the_command_says_what_differs_and_exits_with_1(tmp_path: Path) -> None:
     assert result.output.splitlines() == [
         f"{good}: as expected",
         f"{bad}: at 1m: cannot be done: no such warning fires",
-        f"{bad}: at 4m: hashrate_low m1 is expected to fire, and does not",
-        f"{bad}: at 4m: machine_not_hashing m1 is expected to fire, and does not",
-        f"{bad}: at 6m: machine_not_hashing m1 fires, and is not expected to",
-        f"{bad}: at 6m: 2 messages left, 1 are expected",
+        f"{bad}: at 4m: hashrate_low m1 is expected to fire, and does not: nothing that it looks for is so",
+        f"{bad}: at 4m: machine_not_hashing m1 is expected to fire, and does not: "
+        "it is pending since 0m; by the catalogue it has to last 5m",
+        f"{bad}: at 6m: machine_not_hashing m1 fires, and is not expected to: "
+        "it began at 0m and fired at 5m, critical, at 0 TH/s (limit 0)",
+        *result.output.splitlines()[5:],
     ]
+    (told,) = result.output.splitlines()[5:]
+    assert told.startswith(f"{bad}: at 6m: 2 messages left, 1 are expected: 5m30s ")
+    assert told.count("Machine not hashing") == 2
     result = CliRunner().invoke(main, ["warnings", "test", str(broken)])
     assert result.exit_code == 1
     assert f"{broken}: colour" in result.stderr
