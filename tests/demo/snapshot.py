@@ -41,7 +41,8 @@ async def look(world: World, elapsed_s: float) -> Snapshot:
     series = await world.get("/v1/series", metric="hashrate_ths", across="sum", step=f"{world.interval_s:g}s")
     points = [value for _, value in series["series"][0]["points"]] if series["series"] else []
     mails = [
-        (at, "e-mail", str(mail["subject"])) for at, mail in zip(world.mail.caught_at, world.mail.mails, strict=False)
+        (at, "e-mail", str(mail["subject"]).strip())
+        for at, mail in zip(world.mail.caught_at, world.mail.mails, strict=False)
     ]
     texts = [(at, "SMS", text) for at, text in zip(world.sms.caught_at, world.sms.texts, strict=False)]
     return Snapshot(
