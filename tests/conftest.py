@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -50,6 +51,15 @@ def environment() -> Iterator[None]:
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stores_open_fast() -> Iterator[None]:
+    """DuckDB checks its extension's signature for each store, which is all that opening one costs: 80 ms of a core."""
+    from backend.store.instance import SETTINGS
+
+    with patch.dict(SETTINGS, {"allow_unsigned_extensions": True}):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,22 @@ an index sixteen times as much with DuckDB's own 262,144: 64 open accounts took 
 THREADS: Final = 1
 """For all questions and commits together: a second one costs each small commit a quarter more, and each has its own."""
 
+SETTINGS: Final[dict[str, str | bool | int | float | list[str]]] = {
+    "threads": THREADS,
+    "default_block_size": BLOCK_BYTES,
+    "temp_file_encryption": True,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_unsigned_extensions": False,
+    "python_enable_replacements": False,  # a table name never means a variable of ours
+    "preserve_insertion_order": False,  # what we seal is sorted; the rest needs no order
+    "enable_external_file_cache": False,  # would keep a second copy of what the system caches
+}
+EXTENSION: Final = (
+    Path(str(files("duckdb_extension_httpfs"))) / f"extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
+)
+"""DuckDB writes encrypted files with OpenSSL only, which comes with this signed extension."""
+
 
 class Instance:
     """An open DuckDB with OpenSSL, without any account yet."""
@@ -28,22 +44,9 @@ class Instance:
     def __init__(self, spill: Path, *, memory_mb: int) -> None:
         self._root = duckdb.connect(
             ":memory:",
-            config={
-                "memory_limit": f"{memory_mb}MiB",
-                "threads": THREADS,
-                "default_block_size": BLOCK_BYTES,
-                "temp_directory": str(spill),
-                "temp_file_encryption": True,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "python_enable_replacements": False,  # a table name never means a variable of ours
-                "preserve_insertion_order": False,  # what we seal is sorted; the rest needs no order
-                "enable_external_file_cache": False,  # would keep a second copy of what the system caches
-            },
+            config=SETTINGS | {"memory_limit": f"{memory_mb}MiB", "temp_directory": str(spill)},
         )
-        # DuckDB writes encrypted files with OpenSSL only, which comes with this signed extension.
-        extension = files("duckdb_extension_httpfs") / f"extensions/v{duckdb.__version__}/httpfs.duckdb_extension"
-        self._root.execute(f"LOAD '{extension}'")
+        self._root.execute(f"LOAD '{EXTENSION}'")
 
     def attach(self, account: AccountId, path: Path, key: AccountKey) -> None:
         """Make an account's file usable, encrypted with its key; made when it is not there."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import duckdb
 import pytest
 
 from backend.durable import destroy
 from backend.ids import AccountId
+from backend.store.instance import EXTENSION, SETTINGS, Instance
 from backend.store.keys import BadKey, Keys, made_or_loaded, parsed
 from backend.store.protocol import Everything
 from tests.backend.readings import NOW, SITE, at, batch, full_reading, machine
@@ -34,6 +36,15 @@ async def stored(folder: Path, *accounts: AccountId) -> None:
 
 def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_the_extension_that_encrypts_is_loaded_for_its_signature(tmp_path: Path) -> None:
+    with patch.dict(SETTINGS, {"allow_unsigned_extensions": False}):
+        Instance(tmp_path, memory_mb=64).close()
+        forged = tmp_path / "httpfs.duckdb_extension"
+        forged.write_bytes(EXTENSION.read_bytes()[:-1] + b"x")
+        with patch("backend.store.instance.EXTENSION", forged), pytest.raises(duckdb.Error, match="signature"):
+            Instance(tmp_path, memory_mb=64)
 
 
 async def test_no_byte_on_disk_tells_what_is_stored(tmp_path: Path) -> None:
