@@ -82,7 +82,7 @@ async def test_killing_agent_backend_or_both_and_losing_answers_loses_and_double
         watch = SpoolWatch(here.folder / "agent" / "spool")
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(watch.run(), name="watch the spool")
-            for victims in ("agent", "backend", "agent and backend", "backend", "agent"):
+            for victims in ("agent", "backend", "agent and backend", "agent"):
                 await watch.grow()
                 here.wire.cut_answers = victims == "backend"  # it has the batch, and the agent does not learn it
                 await asyncio.sleep(chance.random() * 1.2)  # anywhere in a round: poll, write, send, answer
@@ -103,6 +103,6 @@ async def test_killing_agent_backend_or_both_and_losing_answers_loses_and_double
         assert fired["warnings"] == []  # a farm in order, and programs that were away only for moments
         await here.backend.stop()
         ids, readings = stored(here)
-    assert len(watch.ids) >= 6
+    assert len(watch.ids) >= 5
     assert watch.ids - ids == set()
     assert [place for place, count in readings.items() if count > 1] == []
