@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete
+import structlog
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent.wire import Batch, Reading
 from backend.ids import AccountId, SiteId
-from backend.registry.machine_tables import KnownMachine
-from backend.registry.rule_tables import RuleState, SiteWatch
+from backend.registry.machine_tables import KnownMachine, PausedMachine
+from backend.registry.rule_tables import RuleOverride, RuleState, SiteWatch
 from backend.warnings.event import Event
 from backend.warnings.past import GAP, PREFIX
 from backend.warnings.records import save_states
 from backend.warnings.step import Change
 from backend.warnings.warning_rows import active
+
+_log = structlog.get_logger()
 
 EPOCH: Final = f"{PREFIX}epoch"
 """Where a site's epoch is stored, beside its states."""
@@ -48,6 +51,7 @@ async def begin(
     await save_states(session, account, site, {("", EPOCH): {"epoch": epoch}}, now=now)
     if known is None:  # the first that is said: nothing ends by that
         return []
+    await _log_left(session, account, site)
     of_site = (RuleState.account_id == account, RuleState.site_id == site)
     await session.execute(delete(RuleState).where(*of_site, (RuleState.machine != "") | (RuleState.rule == GAP)))
     await session.execute(delete(KnownMachine).where(KnownMachine.account_id == account, KnownMachine.site_id == site))
@@ -56,3 +60,20 @@ async def begin(
         for machine, rule in await active(session, account, site)
         if machine
     ]
+
+
+async def _log_left(session: AsyncSession, account: AccountId, site: SiteId) -> None:
+    """Say how much was set for single machines: it stays with their old names, and people have to set it anew."""
+    paused = select(func.count()).select_from(PausedMachine).where(PausedMachine.site_id == site)
+    changed = (
+        select(func.count())
+        .select_from(RuleOverride)
+        .where(RuleOverride.account_id == account, RuleOverride.site_id.in_((site, "")), RuleOverride.machine != "")
+    )
+    _log.warning(
+        "epoch.begun",
+        account=account,
+        site=site,
+        pauses_left_behind=await session.scalar(paused),
+        thresholds_left_behind=await session.scalar(changed),
+    )

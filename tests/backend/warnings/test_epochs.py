@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
+from backend.config import Notify
+from backend.notify.outbox import Outbox
 from backend.registry.machine_tables import KnownMachine
+from backend.warnings.actions import Actions
+from backend.warnings.catalogue import Catalogue
 from tests.backend.farm import M1, M2, Farm, gone, hashing, rounds
 from tests.backend.readings import at, batch
 
@@ -27,6 +32,18 @@ async def test_warnings_of_the_machines_of_before_end_and_the_new_ones_are_watch
     assert (warning.resolved_at, warning.resolution) == (at(6), "new_key")
     await north.judge(engine, rounds(gone, [2], range(7, 14)), epoch=SECOND)  # a process that knew the former epoch
     assert await north.firing() == [("machine_offline", M2, "warning")]
+
+
+async def test_what_was_set_for_single_machines_of_before_is_counted_in_the_log(north: Farm) -> None:
+    await north.judge(north.engine(), rounds(hashing, [1], [0]), epoch=FIRST)
+    actions = Actions(north.database, Catalogue.load(), Outbox(Notify()))
+    await actions.pause_machine(north.account, north.site, M1, now=at(1))
+    await actions.change_rule(north.account, "chip_hot", {"warning": 80}, machine=M1, now=at(1))
+    await actions.change_rule(north.account, "chip_hot", {"warning": 85}, site=north.site, now=at(1))
+    with capture_logs() as logs:
+        await north.judge(north.engine(), rounds(hashing, [2], [2]), epoch=SECOND)
+    (begun,) = [each for each in logs if each["event"] == "epoch.begun"]
+    assert (begun["pauses_left_behind"], begun["thresholds_left_behind"]) == (1, 1)
 
 
 async def test_what_comes_late_of_the_epoch_before_is_history(north: Farm) -> None:
