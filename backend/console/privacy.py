@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from backend.api import consents, exports, oversight, requests, retention, sharing
 from backend.api.route import Call
 from backend.console.parts import Part, may
+from backend.console.vocabulary import NAMES_OF_CLASSES
 from backend.privacy.requests import Kind
 
 _SEEN: Final = 50
@@ -20,6 +21,7 @@ async def _privacy(call: Call[Any]) -> Mapping[str, object]:
         "purposes": (await consents.listed(call)).purposes,
         "classes": (await retention.listed(call)).classes,
         "requests": (await requests.own(call)).requests,
+        "names": NAMES_OF_CLASSES,
         "kinds": get_args(Kind),
         "is_owner": may(call, "own"),
         "exports": [],

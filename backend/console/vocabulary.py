@@ -17,6 +17,17 @@ SCRIPTS: Final = (
 )  # fmt: skip
 """What the pages' scripts say; `words` in them."""
 
+NAMES_OF_CLASSES: Final = {
+    "telemetry_raw": "Readings",
+    "telemetry_rollup": "Hourly means",
+    "warnings": "Warnings",
+    "notifications": "Messages",
+    "support": "Support bundles",
+    "feedback": "Feedback",
+    "access_log": "Visits of pages",
+}
+"""Class of data → what people call it."""
+
 NAMES: Final = (
     "Farm", "Costs", "Declared", "Rules", "Silences", "Contacts", "Your data", "Manage", "Account",
     "Log in", "Register",
@@ -27,7 +38,6 @@ NAMES: Final = (
     "email", "sms", "webhook", "given", "withdrawn", "objected", "contract", "law", "interest", "consent",
     "access", "correction", "deletion", "restriction", "objection", "portability", "withdrawal", "cancellation",
     "done", "refused", "began", "fired", "escalated", "eased", "acknowledged", "recovered", "switched_off",
-    "telemetry_raw", "telemetry_rollup", "warnings", "notifications", "support", "feedback", "access_log",
     "Hashrate", "Power", "Efficiency", "Hottest chip", "Hottest board", "Inlet air", "Slowest fan",
     "Hashing", "Warnings",
     "Machine", "Chip", "Rejected", "Up",

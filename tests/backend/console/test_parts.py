@@ -114,7 +114,8 @@ def of_pages() -> set[str]:
 
 def of_tables() -> set[str]:
     purposes = (purpose.means for purpose in REGISTER.values())
-    return {*vocabulary.SCRIPTS, *vocabulary.NAMES, *(part.title for part in frames.PARTS), *purposes}
+    names = {*vocabulary.NAMES, *vocabulary.NAMES_OF_CLASSES.values()}
+    return {*vocabulary.SCRIPTS, *names, *(part.title for part in frames.PARTS), *purposes}
 
 
 @pytest.mark.parametrize("language", [language for language in known() if language != "en"])
