@@ -49,6 +49,7 @@
       for (const place of form.querySelectorAll("[data-text]")) place.textContent = [told[place.dataset.text]].flat().join("\n");
       for (const place of form.querySelectorAll("[data-href]")) place.href = told[place.dataset.href];
       form.querySelector(".shown").hidden = false;
+      if (form.dataset.done) say(form, form.dataset.done);
       const next = form.nextElementSibling;
       if (next && "afterShown" in next.dataset) next.hidden = false;
     },
