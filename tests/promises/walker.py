@@ -105,6 +105,7 @@ VALUES: Mapping[str, Any] = {
     "is_required": False,
     "is_restricted": True,
     "do_not_sell_or_share": False,
+    "this_too": False,
     "kind": "access",
     "kinds": ["machines"],
     "recipient": "Walkers Ltd",
