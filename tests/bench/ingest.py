@@ -1,8 +1,9 @@
 """Polls a second over HTTP into a whole backend: a process of its own, on one core, judging what it stores.
 
 The agents are this process, on another core where there is one; their batches are encoded and compressed before the
-clock starts. Each agent is a site of its own, sends one batch after the other, in the order of time, and waits for
-each answer: durable in the time series, judged, durable in the registry.
+clock starts. Each agent is a site with machines of its own, sends one batch after the other, in the order of time, and
+waits for each answer: durable in the time series, judged, durable in the registry. An hour begins in the middle, when
+what is remembered of each machine is written.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ async def measured(folder: Path, size: int, *, each: int, of_accounts: int = 1) 
     """`AGENTS` agents, of so many accounts, with `each` batches of so many machines."""
     settings = BackendSettings(data_dir=folder / "data")
     agents = await _founded(settings, of_accounts)
-    queues = [_bodies(agent, size, each) for agent in agents]
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - MINUTE * 60
+    times = [hour + MINUTE * (number - each // 2) for number in range(each + 1)]
+    queues = [_bodies(agent, number * size, size, times) for number, agent in enumerate(agents)]
     config = folder / "backend.toml"
     config.write_text(f'data_dir = "{folder / "data"}"\n[listen]\nport = 0\n')
     backend = Program("backend", "serve", "--config", str(config), log=folder / "backend.log")
@@ -93,13 +96,14 @@ async def _founded(settings: BackendSettings, of_accounts: int) -> list[_Agent]:
     return made
 
 
-def _bodies(agent: _Agent, size: int, count: int) -> list[bytes]:
-    now = datetime.now(UTC).replace(second=0, microsecond=0)
+def _bodies(agent: _Agent, first: int, size: int, times: Sequence[datetime]) -> list[bytes]:
     pack = zstandard.ZstdCompressor(level=3).compress
-    return [
-        pack(encode(Batch(id=uuid4(), site=agent.site, agent="0.1.0", sent_at=at, readings=tuple(polls(size, at)))))
-        for at in (now - MINUTE * (count - number) for number in range(count + 1))
-    ]
+
+    def of(at: datetime) -> Batch:
+        readings = tuple(polls(size, at, first=first))
+        return Batch(id=uuid4(), site=agent.site, agent="0.1.0", sent_at=at, readings=readings)
+
+    return [pack(encode(of(at))) for at in times]
 
 
 async def _sent(url: str, agents: Sequence[_Agent], queues: Sequence[list[bytes]], size: int, pid: int) -> Rate:

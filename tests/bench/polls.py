@@ -9,10 +9,10 @@ from agent.wire import Board, Pool, Reading, State
 from tests.backend.readings import machine
 
 
-def polls(machines: int, at: datetime) -> list[Reading]:
-    """One poll of each machine: a reading and three boards."""
-    chance = random.Random(at.timestamp())
-    return [_poll(number, at, chance) for number in range(machines)]
+def polls(machines: int, at: datetime, *, first: int = 0) -> list[Reading]:
+    """One poll of each machine, numbered from `first`: a reading and three boards."""
+    chance = random.Random(at.timestamp() + first)
+    return [_poll(number, at, chance) for number in range(first, first + machines)]
 
 
 def _poll(number: int, at: datetime, chance: random.Random) -> Reading:

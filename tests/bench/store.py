@@ -2,6 +2,7 @@
 
 `ITSMINER_BENCH_MACHINES` (100) and `ITSMINER_BENCH_DAYS` (30) say how large the data set is; the full one is 1000 × 30,
 and takes ten minutes and more to make. `ITSMINER_BENCH_DATA` names a folder in which it is kept from run to run.
+`ITSMINER_BENCH_PART=ingest` measures nothing but ingest, in two minutes.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tests.bench.polls import polls
 MACHINES: Final = int(os.environ.get("ITSMINER_BENCH_MACHINES", "100"))
 DAYS: Final = int(os.environ.get("ITSMINER_BENCH_DAYS", "30"))
 DATA: Final = os.environ.get("ITSMINER_BENCH_DATA")
+PART: Final = os.environ.get("ITSMINER_BENCH_PART")
 END: Final = datetime(2026, 1, 31, tzinfo=UTC)
 NOW: Final = END + timedelta(hours=10)
 """Ten hours of the last day are not sealed."""
@@ -69,15 +71,9 @@ _TARGETS: Final = {
 
 
 async def _measure(folder: Path) -> dict[str, float]:
-    of_100 = await ingest.measured(folder / "of100", 100, each=40)
-    of_500 = await ingest.measured(folder / "of500", 500, each=10)
-    figures = {
-        "ingest_polls_s_100": of_100.polls_s,
-        "ingest_polls_s_500": of_500.polls_s,
-        "ingest_polls_cpu_s_100": of_100.polls_cpu_s,
-        "ingest_polls_cpu_s_500": of_500.polls_cpu_s,
-        "ingest_vs_raw": of_500.polls_s / _raw_polls_s(folder / "raw"),
-    }
+    figures = await _ingest(folder)
+    if PART == "ingest":
+        return figures
     store = await _filled(folder / "store")
     try:
         figures |= await _questions(store)
@@ -101,31 +97,44 @@ async def _filled(folder: Path) -> EmbeddedStore:
     return await _filled(folder) if DATA else EmbeddedStore(folder, clock=lambda: NOW)
 
 
-def _raw_polls_s(folder: Path) -> float:
-    """The engine alone, on one core: the same rows, as Arrow tables that are ready, in commits of 500, encrypted."""
+async def _ingest(folder: Path) -> dict[str, float]:
+    """At both sizes of batches, each beside the engine alone."""
+    figures = {}
+    for size, each in ((100, 40), (500, 10)):
+        rate = await ingest.measured(folder / f"of{size}", size, each=each)
+        raw = _raw_polls_s(folder / f"raw{size}", size)
+        figures |= {
+            f"ingest_polls_s_{size}": rate.polls_s,
+            f"ingest_polls_cpu_s_{size}": rate.polls_cpu_s,
+            f"raw_polls_s_{size}": raw,
+            f"ingest_vs_raw_{size}": rate.polls_s / raw,
+        }
+    return figures | {"ingest_vs_raw": figures["ingest_vs_raw_500"]}
+
+
+def _raw_polls_s(folder: Path, size: int) -> float:
+    """The engine alone, on one core: a row a machine and three of its boards, in the same tables, encrypted, a commit a
+    batch. The rows are Arrow tables that are ready."""
     folder.mkdir()
     with ingest.pinned(0):
         instance = Instance(folder / "spill", memory_mb=512)
         instance.attach(A, folder / "raw.duckdb", Keys(bytes(32)).make(folder / "key", A))
-        tables = [
-            (made.readings, made.boards)
-            for number in range(40)
-            for made in [arrived([batch(polls(500, NOW - timedelta(minutes=number)))])]
-        ]
+        batches = [batch(polls(size, NOW - timedelta(minutes=number))) for number in range(20_000 // size)]
+        tables = [arrived([one]) for one in batches]
         with instance.cursor(A) as cursor:
             for table in columns.TABLES:
                 cursor.execute(table)
             started_s = time.perf_counter()
-            for readings, boards in tables:
+            for new in tables:
                 cursor.begin()
-                cursor.register("new_readings", readings)
-                cursor.register("new_boards", boards)
+                cursor.register("new_readings", new.readings)
+                cursor.register("new_boards", new.boards)
                 cursor.execute("INSERT INTO readings BY NAME SELECT *, 1 AS written FROM new_readings")
                 cursor.execute("INSERT INTO boards BY NAME SELECT *, 1 AS written FROM new_boards")
                 cursor.commit()
             took_s = time.perf_counter() - started_s
         instance.close()
-    return 500 * len(tables) / took_s
+    return size * len(tables) / took_s
 
 
 async def _questions(store: EmbeddedStore) -> dict[str, float]:
