@@ -150,6 +150,7 @@ class Database:
         give_keys(engine.dialect, self._keys, self.account_keys)
         try:
             async with engine.begin() as connection:
+                await connection.execute(text("SELECT 1"))  # the lock is ours, before Alembic, which works for one only
                 await connection.run_sync(change)
                 if (await connection.execute(text("PRAGMA foreign_key_check"))).first() is not None:
                     raise RuntimeError("a change of the tables leaves rows that refer to nothing")
@@ -231,7 +232,8 @@ def _sqlite(url: URL, *, connections: int, writes: bool, synchronous: str, enfor
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        to_sqlite: sqlite_thread.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        to_sqlite.begin("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 

@@ -1,7 +1,8 @@
 """SQLite's thread, asked once a statement.
 
 aiosqlite makes, runs, reads and closes a cursor in four trips to a connection's thread, each of which costs as much as
-the statement itself. Here a statement and all its rows are one trip; rows are few and wanted whole.
+the statement itself. Here a statement and all its rows are one trip; rows are few and wanted whole. A transaction
+begins with its first statement, in the same trip.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Cursor:
         """Nothing is open between two statements."""
 
     def _run(self, connection: sqlite3.Connection, run: Any, statement: str, values: Any) -> None:
+        self._connection.begin_now(connection)
         with closing(connection.cursor()) as cursor:
             run(cursor, statement, values)
             self._rows = cursor.fetchall() if cursor.description else ()
@@ -56,6 +58,18 @@ class Cursor:
 class Connection(aiosqlite.Connection):
     """A connection whose cursors are `Cursor`s."""
 
+    _begin: str | None = None  # what the next statement has to go after
+
+    def begin(self, statement: str) -> None:
+        """Begin a transaction with the next statement."""
+        self._begin = statement
+
+    def begin_now(self, connection: sqlite3.Connection) -> None:
+        """Begin what has to; in the thread."""
+        if self._begin is not None:
+            connection.execute(self._begin)
+            self._begin = None
+
     def cursor(self) -> Cursor:  # type: ignore[override]
         """Made without asking the thread."""
         return Cursor(self)
@@ -64,8 +78,15 @@ class Connection(aiosqlite.Connection):
         """Work on SQLite's own connection, in its thread."""
         return await self._execute(work, self._conn, *arguments)  # type: ignore[no-untyped-call]
 
+    async def commit(self) -> None:
+        """Of a transaction without any statement there is nothing to commit."""
+        self._begin = None
+        if self._conn.in_transaction:
+            await super().commit()
+
     async def rollback(self) -> None:
         """The pool asks for it whenever a connection comes back: mostly there is nothing to roll back."""
+        self._begin = None
         if self._conn.in_transaction:
             await super().rollback()
 

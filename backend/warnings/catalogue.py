@@ -10,6 +10,7 @@ import operator
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as own_field
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -96,8 +97,11 @@ class Rule:
     says: str
     first: str
     is_on: bool = True
+    # Asked twenty times a poll: looked up once.
+    _is_beyond: Callable[[float, float], bool] = own_field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_is_beyond", _OPERATORS[self.compare])
         at = [limit.at for limit in self.limits]
         if at != sorted(at, reverse=not self._rises):
             raise BadRule(f"{self.name}: the limit of a worse severity has to be harder to reach")
@@ -112,7 +116,7 @@ class Rule:
 
     def is_bad(self, value: float, limit: Limit) -> bool:
         """Whether the value is beyond this limit."""
-        return _OPERATORS[self.compare](value, limit.at)
+        return self._is_beyond(value, limit.at)
 
     def is_clear(self, value: float, limit: Limit) -> bool:
         """Whether the value has come back far enough from this limit."""

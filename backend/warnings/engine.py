@@ -84,8 +84,8 @@ class Engine:
     async def judge(self, account: AccountId, site: SiteId, batch: Batch, *, now: datetime) -> bool:
         """Run the rules over a stored batch. When this returns, all that follows from it is durable.
 
-        False: this batch was judged before, nothing changed. Raises `Missing` when the account has no such site (any
-        more).
+        False: this batch was judged before, nothing changed but when the site was heard. Raises `Missing` when the
+        account has no such site (any more).
         """
         async with self._turns[site]:
             async with self._database.begin() as session:

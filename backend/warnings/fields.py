@@ -7,6 +7,7 @@ only `unreachable`, `unseen_h` and `declared` are known of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Final
 
 from agent.wire import Board, Reading, State
@@ -17,6 +18,7 @@ Field = Callable[[Reading, Known], float | None]
 """Of a reading, and of what is known of its machine after it."""
 
 _Said = Callable[[Reading], float | None]
+_UNREACHABLE: Final = State.UNREACHABLE
 
 SITE_FIELDS: Final = frozenset({"silent_s", "ill_percent", "backlog_s", "clock_error_s", "undiscovered"})
 """What is known of a site. `silent_s`: seconds since a batch came from its agent, the one thing that is known without a
@@ -41,9 +43,13 @@ _AS_THEY_ARE: Final = (
 )
 
 
-def _plain(name: str) -> _Said:
-    def field(reading: Reading) -> float | None:
-        value = getattr(reading, name)
+def _as_it_is(name: str) -> Field:
+    of = attrgetter(name)
+
+    def field(reading: Reading, _known: Known) -> float | None:
+        if reading.state is _UNREACHABLE:
+            return None
+        value = of(reading)
         return None if value is None else float(value)
 
     return field
@@ -51,7 +57,7 @@ def _plain(name: str) -> _Said:
 
 def unreachable(reading: Reading) -> float | None:
     """1 for a machine that did not answer, 0 for one that did."""
-    return float(reading.state is State.UNREACHABLE)
+    return float(reading.state is _UNREACHABLE)
 
 
 def mines(reading: Reading) -> float | None:
@@ -183,14 +189,14 @@ def fault_level(reading: Reading) -> float | None:
 
 def _answered(field: _Said) -> Field:
     def of_an_answer(reading: Reading, _known: Known) -> float | None:
-        return None if reading.state is State.UNREACHABLE else field(reading)
+        return None if reading.state is _UNREACHABLE else field(reading)
 
     return of_an_answer
 
 
 def _remembered(field: Field) -> Field:
     def of_an_answer(reading: Reading, known: Known) -> float | None:
-        return None if reading.state is State.UNREACHABLE else field(reading, known)
+        return None if reading.state is _UNREACHABLE else field(reading, known)
 
     return of_an_answer
 
@@ -203,7 +209,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "unseen_h": unseen_h,
     "declared": declared,
     **{field.__name__: _remembered(field) for field in (hashrate_percent, rejects_percent, restarts)},
-    **{name: _answered(_plain(name)) for name in _AS_THEY_ARE},
+    **{name: _as_it_is(name) for name in _AS_THEY_ARE},
     **{
         field.__name__: _answered(field)
         for field in (

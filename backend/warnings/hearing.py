@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, exists, select, true, update
+from sqlalchemy import and_, bindparam, case, exists, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.ids import AccountId, SiteId
@@ -30,8 +30,13 @@ States = Mapping[str, tuple[dict[str, Any], datetime]]
 _SITE: Final[Any] = Site.__table__
 _WATCH, _STATE, _RESTRICTION = SiteWatch.__table__, RuleState.__table__, Restriction.__table__
 _MINE: Final = and_(_SITE.c.id == bindparam("of_site"), _SITE.c.account_id == bindparam("of_account"))
-_LOCKED: Final = select(_SITE.c.last_batch_at, _SITE.c.paused_at).where(_MINE).with_for_update()
-_HEARD: Final = update(_SITE).where(_MINE).values(last_batch_at=bindparam("heard_at"))
+_NOW: Final = bindparam("now", type_=_SITE.c.last_batch_at.type)
+_HEARD: Final = (
+    update(_SITE)
+    .where(_MINE)
+    .values(last_batch_at=case((_SITE.c.last_batch_at > _NOW, _SITE.c.last_batch_at), else_=_NOW))
+    .returning(_SITE.c.paused_at)
+)
 _IS_RESTRICTED: Final = exists(
     select(true()).where(
         _RESTRICTION.c.account_id == _SITE.c.account_id,
@@ -71,16 +76,16 @@ class Heard:
 
 
 async def heard(session: AsyncSession, account: AccountId, site: SiteId, batch: UUID, *, now: datetime) -> Heard | None:
-    """Note that a batch came. None: the rules have seen it. Raises `Missing` when the account has no such site."""
+    """Note that a batch came. None: it came again, the rules have seen it. Raises `Missing` when there is no such site
+    in the account."""
     connection = await session.connection()
     mine = {"of_site": site, "of_account": account}
-    row = (await connection.execute(_LOCKED, mine)).one_or_none()
+    row = (await connection.execute(_HEARD, mine | {"now": now})).one_or_none()
     if row is None:
         raise Missing("there is no such site in this account")
     noted = {"account_id": account, "batch_id": str(batch), "judged_at": now}
     if not await insert_missing(session, JudgedBatch, noted):
         return None
-    await connection.execute(_HEARD, mine | {"heard_at": max(row.last_batch_at or now, now)})
     # After the row is ours, not with it: PostgreSQL would show what was so before we waited for it.
     rows = (await connection.execute(_STANDING, mine)).all()
     known = {each.rule: (each.state, each.updated_at) for each in rows if each.rule is not None}

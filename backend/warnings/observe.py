@@ -15,7 +15,9 @@ def is_quiet(rule: Rule, reading: Reading, known: Known, *, is_armed: bool = Fal
     """Whether the reading moves nothing as long as the rule's state is untouched, but for being armed: the way of
     nearly all readings."""
     value = FIELDS[rule.field](reading, known)
-    return (value is None or not rule.is_bad(value, rule.limits[0])) and (is_armed or not _arms(rule, reading, known))
+    if value is not None and rule.is_bad(value, rule.limits[0]):
+        return False
+    return is_armed or rule.armed_by is None or not _arms(rule, reading, known)
 
 
 def observe(rule: Rule, reading: Reading, known: Known, covers: timedelta) -> Seen:

@@ -99,7 +99,7 @@ async def _filled(folder: Path) -> EmbeddedStore:
 
 async def _ingest(folder: Path) -> dict[str, float]:
     """At both sizes of batches, each beside the engine alone."""
-    figures = {}
+    figures: dict[str, float] = {}
     for size, each in ((100, 40), (500, 10)):
         rate = await ingest.measured(folder / f"of{size}", size, each=each)
         raw = _raw_polls_s(folder / f"raw{size}", size)
