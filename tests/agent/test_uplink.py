@@ -310,13 +310,11 @@ async def test_a_disk_that_fails_is_waited_for(
         await site.until_empty()
         site.spool.append(batch(2))
         path = next((tmp_path / "spool").glob("*.batch"))
-        data = path.read_bytes()
-        path.unlink()
-        path.mkdir()  # reading it is an error of the system, not a damaged file
+        whole = path.rename(tmp_path / "whole")
+        path.symlink_to(path)  # reading it is an error of the system, not a damaged file
         site.uplink.wake()
         await until(lambda: site.uplink.condition.word == "waiting")
-        path.rmdir()
-        path.write_bytes(data)
+        whole.replace(path)  # in one step: what is not there is not waited for
         await site.until_empty()
         assert len(backend.stored) == 2
 
