@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -27,6 +28,7 @@ from typing import Final
 import pyasic_rs
 from pyasic_rs.data import BoardData, DataField, HashRate, MessageSeverity, MinerData, MinerMessage
 
+from agent.drivers import fence
 from agent.drivers.floods import Floods
 from agent.drivers.logins import Logins
 from agent.drivers.own_read import OwnRead, complete, said_nothing
@@ -51,6 +53,7 @@ from agent.normalise import (
 from agent.reading import Facts, Live, RawBoard, RawPool
 
 _IDENTIFY_S: Final = 4
+_NOBODY: Final = "127.255.255.254"
 _FIRMWARE_LOGINS: Final = {
     "AntMiner Stock": "antminer",
     "Auradine Stock": "auradine",
@@ -101,6 +104,8 @@ class AsicRs:
         hush()
         self._floods = floods
         self._logins = logins
+        self._making_client = asyncio.Lock()
+        self._has_client = False
         self._factory = pyasic_rs.MinerFactory().with_identification_timeout_secs(_IDENTIFY_S)
         for firmware, make in _FIRMWARE_LOGINS.items():
             login = logins.of(make)
@@ -110,6 +115,9 @@ class AsicRs:
                 self._factory.with_firmware_discovery_auth(firmware, "", "")
 
     async def find(self, address: str) -> AsicRsMiner | None:
+        async with self._making_client:
+            if not self._has_client:
+                await self._make_client()
         try:
             async with self._floods.bounded(address):
                 handle = await self._factory.get_miner(address)
@@ -120,6 +128,12 @@ class AsicRs:
         miner = AsicRsMiner(address, handle, self._floods)
         await miner.refresh()
         return miner
+
+    async def _make_client(self) -> None:
+        """Have asic-rs make what it identifies all machines with: `fence` says why now, and not with the first one."""
+        with fence.gate_open(), suppress(ConnectionError, ValueError):
+            await self._factory.get_miner(_NOBODY)
+        self._has_client = True
 
     def _may_read(self, firmware: str) -> bool:
         make = _FIRMWARE_LOGINS.get(firmware)

@@ -1,12 +1,17 @@
-"""The site's networks, as the libraries' clients are told of them."""
+"""The site's networks, as the libraries' clients are told of them, and what that keeps them from."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 
 import pytest
 
 from agent.drivers import fence
+from agent.simulator.families.kinds import family_machine
+from agent.simulator.farm import Farm
+from tests import loopback
 
 
 @pytest.mark.parametrize(
@@ -32,3 +37,21 @@ def test_a_proxy_of_the_environment_is_replaced_by_one_that_nobody_can_be(
     monkeypatch.setenv(name, "http://proxy.example.com:3128")
     fence.around(["192.0.2.1"])
     assert os.environ[name] == os.environ[name.lower()] == "http://127.0.0.1:0"
+
+
+async def test_a_machine_within_ranges_that_are_new_is_found_by_its_page_though_others_were_looked_for_before() -> None:
+    """In a program of its own: asic-rs makes its client once for a process."""
+    former, new = loopback.take(2)
+    code = (
+        "import asyncio\nfrom agent.drivers import fence\nfrom agent.drivers.registry import engine\n"
+        "async def main():\n"
+        f"    driver = engine('asic-rs', within=['{former}'])\n"
+        f"    assert await driver.find('{former}') is None\n"
+        f"    fence.around(['{new}'])\n"
+        f"    return (await driver.find('{new}')).facts.make\n"
+        "print(asyncio.run(main()))"
+    )
+    async with Farm([family_machine("bitaxe", new, seed=0)]).listening():
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+    assert out.decode().strip() == "BitAxe"
