@@ -7,7 +7,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-KNOCKS: Final = 256
+import structlog
+
+from agent import descriptors
+
+_KNOCKS: Final = 256
+_KNOCK_CONNECTIONS: Final = 3
+_READ_CONNECTIONS: Final = 10
+"""asic-rs uses up to 8 for one Antminer, our own read one, a login one."""
+_KEPT_CONNECTIONS: Final = 5_000
+"""Those that asic-rs opened in the last seconds, and would keep. Asked for on top, for a large farm; a system that
+allows less is enough for a smaller one."""
+_OTHER_FILES: Final = 256
+
+log = structlog.get_logger()
+
+
+def affordable(concurrency: int) -> int:
+    """How many of so many machines can be read at a time with the files that the system allows us."""
+    overhead = _KNOCKS * _KNOCK_CONNECTIONS + _OTHER_FILES
+    allowed = descriptors.allow(concurrency * _READ_CONNECTIONS + overhead + _KEPT_CONNECTIONS)
+    affords = max(1, min(concurrency, (allowed - overhead) // _READ_CONNECTIONS))
+    if affords < concurrency:
+        log.warning("poll.few_descriptors", allowed=allowed, concurrency=affords, wanted=concurrency)
+    return affords
 
 
 class Places:
@@ -16,7 +39,7 @@ class Places:
     def __init__(self, concurrency: int) -> None:
         self.usual = asyncio.Semaphore(concurrency)
         self.doubtful = asyncio.Semaphore(max(1, concurrency // 4))
-        self.knocks = asyncio.Semaphore(KNOCKS)
+        self.knocks = asyncio.Semaphore(_KNOCKS)
 
 
 class NoPlace(Exception):

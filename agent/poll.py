@@ -25,27 +25,20 @@ from typing import Final
 
 import structlog
 
-from agent import allocator, descriptors
+from agent import allocator
 from agent.drivers import kept
 from agent.drivers.protocol import Miner
 from agent.errors import AgentError, TooMuch
 from agent.identity import canonical_mac
-from agent.places import KNOCKS, NoPlace, Places, place
+from agent.places import NoPlace, Places, affordable, place
 from agent.probe import speaks
 from agent.reading import Facts, Live, RawReading
 
 _KNOCK_S: Final = 2.0
-_KNOCK_CONNECTIONS: Final = 3
-_READ_CONNECTIONS: Final = 10
-"""asic-rs uses up to 8 for one Antminer, our own read one, a login one."""
-_KEPT_CONNECTIONS: Final = 5_000
-"""Those that asic-rs opened in the last seconds, and would keep. Asked for on top, for a large farm; a system that
-allows less is enough for a smaller one."""
 _TIDY_EVERY_S: Final = 5.0
 _GIVE_BACK_EVERY: Final = 12
 _KEPT_LONGER_S: Final = 2.0
 """Than any read may take."""
-_OTHER_FILES: Final = 256
 _TICK_S: Final = 0.001
 """Of uvloop's clock; a turn that is due within it would be waited for in a tight loop."""
 _BACKOFF_MAX_S: Final = 300.0
@@ -157,8 +150,7 @@ class Poller:
 
     async def run(self) -> None:
         """Ask until cancelled. Raises what `sink` raises."""
-        concurrency = self._affordable()
-        places = Places(concurrency)
+        places = Places(affordable(self._concurrency))
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tidy(), name="tidy")
@@ -169,15 +161,6 @@ class Poller:
                     if not entry.is_removed:
                         self._begin(entry, places, group)
                 await self._until_stirred(self._turns[0][0] if self._turns else None)
-
-    def _affordable(self) -> int:
-        """How many machines can be read at a time with the files that the system allows us."""
-        overhead = KNOCKS * _KNOCK_CONNECTIONS + _OTHER_FILES
-        allowed = descriptors.allow(self._concurrency * _READ_CONNECTIONS + overhead + _KEPT_CONNECTIONS)
-        affordable = max(1, min(self._concurrency, (allowed - overhead) // _READ_CONNECTIONS))
-        if affordable < self._concurrency:
-            log.warning("poll.few_descriptors", allowed=allowed, concurrency=affordable, wanted=self._concurrency)
-        return affordable
 
     async def _tidy(self) -> None:
         """Close what libraries keep open between two reads, and let go of what reads needed while they lasted."""

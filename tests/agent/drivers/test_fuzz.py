@@ -3,6 +3,7 @@ else, never for long, and never a number that the contract would refuse."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
@@ -14,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent import normalise
-from agent.drivers import rpc
+from agent.drivers import rpc, thrift
 from agent.drivers.answers import understand
 from agent.drivers.own_read import complete, said_nothing
-from agent.errors import BadReply, MinerUnreachable
+from agent.drivers.registry import engine
+from agent.errors import AgentError, BadReply, MinerUnreachable
 from agent.keyring import Keyring
 from agent.pools import PublicPools
 from agent.pseudonym import pseudonymize
 from agent.reading import Facts, Live, RawPool, RawReading
+from agent.simulator.families.kinds import FAMILIES, family_machine
+from agent.simulator.farm import Farm
 from agent.wire import Reading, encode
 from tests import loopback
 from tests.agent.drivers.doors import doors, say
@@ -58,6 +62,22 @@ ANSWERS = st.dictionaries(
 )
 MAKES = st.sampled_from([None, "Antminer", "Avalon", "Whatsminer", "Bitaxe"])
 VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=5), SCALARS, max_size=2)
+SAID = (
+    st.binary(max_size=300)
+    | ANSWER.map(lambda answer: json.dumps(answer).encode())
+    | st.sampled_from(
+        [b"", b"\0", b"{}", b"[]", b"null", b"<title>AntMiner</title>", b'{"STATUS":[{"Description":"cgminer"}]}']
+    )
+)
+"""What a machine may say, on any port."""
+
+
+def http(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def framed(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "little") + body
 
 
 def is_fit_to_leave(live: Live, facts: Facts = FACTS) -> Reading:
@@ -98,6 +118,43 @@ async def test_any_bytes_on_the_ports_end_in_an_answer_or_an_expected_error(data
         for asking in (rpc.ask(address, "summary"), rpc.exchange_framed(address, 4433, b"{}")):
             with contextlib.suppress(BadReply, MinerUnreachable):
                 await asking
+
+
+@pytest.mark.parametrize("name", ["asic-rs", "pyasic"])
+@settings(max_examples=8)
+@given(api=SAID, page=SAID, is_http=st.booleans())
+async def test_any_bytes_at_an_address_are_no_machine_or_one_whose_reading_may_leave(
+    name: str, api: bytes, page: bytes, is_http: bool
+) -> None:
+    (address,) = loopback.take()
+    driver = engine(name, within=[address])
+    answers = {"port4028": say(api), "port80": say(http(page) if is_http else page), "port4433": say(framed(api))}
+    async with doors(address, **answers), asyncio.timeout(20):
+        with contextlib.suppress(AgentError):
+            miner = await driver.find(address)
+            if miner is not None:
+                is_fit_to_leave(await miner.read(), miner.facts)
+
+
+@pytest.mark.parametrize("name", ["asic-rs", "pyasic"])
+@settings(max_examples=8)
+@given(family=st.sampled_from(sorted(FAMILIES)), said=SAID, is_http=st.booleans())
+async def test_any_bytes_of_a_known_machine_are_refused_or_a_reading_that_may_leave(
+    name: str, family: str, said: bytes, is_http: bool
+) -> None:
+    (address,) = loopback.take()
+    async with Farm([family_machine(family, address, seed=1)]).listening():
+        miner = await engine(name, vendor_passwords=True, within=[address]).find(address)
+        assert miner is not None
+    answers = {"port4028": say(said), "port80": say(http(said) if is_http else said), "port4433": say(framed(said))}
+    async with doors(address, **answers), asyncio.timeout(20):
+        with contextlib.suppress(AgentError):
+            is_fit_to_leave(await miner.read(), miner.facts)
+
+
+@given(st.binary(max_size=200) | ANSWER.map(lambda answer: json.dumps(answer).encode()))
+def test_any_bytes_are_a_refusal_or_none(data: bytes) -> None:
+    assert thrift._is_refusal(data) in (True, False)
 
 
 @given(VALUES, VALUES, MAKES)

@@ -71,10 +71,13 @@ async def test_a_bad_answer_is_refused_or_gives_what_is_sound_in_it(farm: Farm, 
 
 
 @pytest.mark.parametrize("name", ENGINES)
-async def test_a_machine_that_accepts_and_never_answers_is_over_at_the_deadline(farm: Farm, name: str) -> None:
+@pytest.mark.parametrize("fault", [Fault.NEVER_ANSWERS, Fault.SLOW_DRIP], ids=lambda fault: fault.value)
+async def test_a_machine_that_says_nothing_or_a_byte_a_second_is_over_at_the_deadline(
+    farm: Farm, name: str, fault: Fault
+) -> None:
     miners = await found(name, farm)
     for machine in farm.machines:
-        machine.faults.begin(Fault.NEVER_ANSWERS)
+        machine.faults.begin(fault)
 
     began = time.monotonic()
     results = await asyncio.gather(*(outcome(miner, 1) for miner in miners))
@@ -121,12 +124,13 @@ async def test_a_flood_costs_pyasic_a_megabyte_and_no_time(farm: Farm) -> None:
     assert resident_mb() - before < 60
 
 
-async def test_pyasic_follows_a_machine_s_redirect_to_nowhere_else(farm: Farm) -> None:
+@pytest.mark.parametrize("name", ENGINES)
+async def test_a_redirect_while_a_machine_is_looked_for_leads_nowhere_else(name: str) -> None:
     """A machine must not make the agent ask other hosts, inside the site or outside."""
     (address, elsewhere) = loopback.take(2)
     redirect = f"HTTP/1.1 302 Found\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n".encode()
     async with doors(address, port80=say(redirect)) as opened, doors(elsewhere, port80=say(b"")) as other:
-        assert await engine("pyasic").find(address) is None
+        assert await engine(name).find(address) is None
 
     assert opened["port80"].entered
     assert not other["port80"].entered
