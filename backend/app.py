@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -62,6 +62,8 @@ from backend.warnings.engine import Engine
 log = structlog.get_logger()
 
 _PACE: Final = Pace()
+_ERASING: Final = timedelta(minutes=10)
+"""Whoever erases a part for longer is taken for dead: another backend finishes it."""
 COLLECT_EVERY: Final = 50_000
 """Objects that are new and still there, after which Python looks for cycles among them."""
 
@@ -94,14 +96,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock,
         await _prepare(database, settings, now=clock())
         store = _store(settings, clock)
         closing.push_async_callback(store.close)
-        for account in await erasing.erase_again(database, store, erased_file=settings.erased_file, now=clock()):
-            log.warning("account.erased_again", account=account)
-        if lost := await erasing.unreadable(database):
-            raise Misconfigured(
-                f"seal: {len(lost)} accounts ({lost[0]}, …) have no key in {settings.account_keys_dir}: is it the "
-                f"folder that belongs to this registry (seal.accounts_dir)? Those that were erased belong into "
-                f"{settings.erased_file}, which is not to be restored from a backup"
-            )
+        await _resume(database, store, settings, now=clock())
         meters = Meters()
         public_url = settings.public_url or url
         notifiers = _notifiers(settings, database, clock, public_url)
@@ -136,7 +131,7 @@ async def serve(settings: BackendSettings, *, stop: asyncio.Event, clock: Clock,
                 job(pace.tend_s, "tend", alone("tend", store.tend)),
                 job(pace.sweep_s, "retention", alone("retention", sweeper.do)),
                 job(pace.duties_s, "duties", lambda: duties.do(now=clock())),
-                job(pace.duties_s, "exports", lambda: services.exports.do(now=clock())),
+                job(pace.duties_s, "exports", lambda: _exports(services, clock())),
                 job(pace.duties_s, "ceasing", lambda: _cease(services, clock())),
                 job(pace.digests_s, "digests", lambda: _digests(services, clock())),
                 tasks.create_task(dispatcher.run(), name="dispatcher"),
@@ -188,6 +183,13 @@ async def _retention(services: Services, account: str) -> RetentionReply:
     return reply(await keeping.report(services.database, services.store, AccountId(account)))
 
 
+async def _exports(services: Services, now: datetime) -> None:
+    """One backend at a time: they share the folder."""
+    async with services.database.lease("exports") as is_ours:
+        if is_ours:
+            await services.exports.do(now=now)
+
+
 async def _cease(services: Services, now: datetime) -> None:
     await ceasing.go_on(services.database, services.store, erased_file=services.settings.erased_file, now=now)
 
@@ -206,6 +208,21 @@ async def _tidy(services: Services, now: datetime) -> None:
         await tries.forget_old(session, now=now)
         await devices.forget_old(session, now=now)
         await services.sessions.forget_expired(session, now=now)
+    await erasing.finish_parts(services.database, services.store, begun_before=now - _ERASING, now=now)
+
+
+async def _resume(database: Database, store: Store, settings: BackendSettings, *, now: datetime) -> None:
+    """Erase what somebody was killed over, or brought back from a backup. Raises `Misconfigured`: keys are missing."""
+    for account in await erasing.erase_again(database, store, erased_file=settings.erased_file, now=now):
+        log.warning("account.erased_again", account=account)
+    for receipt in await erasing.finish_parts(database, store, begun_before=now, now=now):
+        log.warning("erasure.finished", receipt=receipt)
+    if lost := await erasing.unreadable(database):
+        raise Misconfigured(
+            f"seal: {len(lost)} accounts ({lost[0]}, …) have no key in {settings.account_keys_dir}: is it the folder "
+            f"that belongs to this registry (seal.accounts_dir)? Those that were erased belong into "
+            f"{settings.erased_file}, which is not to be restored from a backup"
+        )
 
 
 async def _prepare(database: Database, settings: BackendSettings, *, now: datetime) -> None:

@@ -45,6 +45,13 @@ _SECRETS: Final = {
 """Setting → environment variable; the file that may hold it instead is the setting's name + `_file`."""
 
 
+_MADE_PATHS: Final = {
+    "seal": ("keys_file", "accounts_dir"),
+    "privacy": ("anchor_file", "erased_file", "exports_dir"),
+}
+"""Section → paths of what is read or made when it is needed."""
+
+
 class Misconfigured(Exception):
     """The operator has to change something; the message says what."""
 
@@ -213,6 +220,7 @@ class Privacy(_Settings):
 
     anchor_file: Path | None = None  # where the audit log's end is written each day; by default in `data_dir`
     erased_file: Path | None = None  # which accounts stay erased, whatever is restored; by default in `data_dir`
+    exports_dir: Path | None = None  # sealed archives for three days; by default in `data_dir`
     digest_days: Annotated[float, Field(gt=0, le=92)] = 7  # how often administrators are sent what is in the audit log
     request_days: Annotated[float, Field(gt=0, le=92)] = 30  # until a request about personal data is to be answered
 
@@ -275,6 +283,11 @@ class BackendSettings(_Settings):
         """Where is written which accounts were erased."""
         return self.privacy.erased_file or self.data_dir / "erased.accounts"
 
+    @property
+    def exports_dir(self) -> Path:
+        """Where archives are, sealed, until they are fetched."""
+        return self.privacy.exports_dir or self.data_dir / "exports"
+
     def make_data_dir(self) -> None:
         """Make sure that the folder is there, for nobody else to look into. Raises `Misconfigured`."""
         try:
@@ -298,13 +311,10 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> BackendSettings
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{path}: {error}") from error
-    seal = data.get("seal")
-    if isinstance(seal, dict) and isinstance(seal.get("keys_file"), str):
-        seal["keys_file"] = path.parent / Path(seal["keys_file"]).expanduser()  # read when needed, made if need be
-    privacy = data.get("privacy")
-    for name in ("anchor_file", "erased_file"):
-        if isinstance(privacy, dict) and isinstance(privacy.get(name), str):
-            privacy[name] = path.parent / Path(privacy[name]).expanduser()
+    for section, names in _MADE_PATHS.items():
+        for name in names:
+            if isinstance(table := data.get(section), dict) and isinstance(table.get(name), str):
+                table[name] = path.parent / Path(table[name]).expanduser()
     for (section, name), variable in _SECRETS.items():
         _fill(data, section, name, environ.get(variable), path)
     data_dir = data.get("data_dir")

@@ -126,25 +126,20 @@ class Logins:
 
     async def renew_recovery_codes(self, login_id: str, password: str, code: str, *, now: datetime) -> Sequence[str]:
         """New ones, this once; the former end. Raises `Forbidden`."""
-        await self._checked(login_id, password, now)
+        await self._checked(login_id, password, now, code=code)
         async with self._database.begin() as session:
-            login = await session.get_one(Login, login_id, with_for_update=True)
-            if login.totp_confirmed_at is None or not await _use_any(session, login, code, now):
-                raise Forbidden("the password or the code is not right")
             return await recovery.renew(session, login_id)
 
     async def drop_second_factor(self, login_id: str, password: str, code: str, *, now: datetime) -> None:
         """No code is asked for any more. Raises `Forbidden`."""
-        await self._checked(login_id, password, now)
+        await self._checked(login_id, password, now, code=code)
         async with self._database.begin() as session:
             login = await session.get_one(Login, login_id, with_for_update=True)
-            if login.totp_confirmed_at is None or not await _use_any(session, login, code, now):
-                raise Forbidden("the password or the code is not right")
             login.totp_secret = login.totp_confirmed_at = None
             await recovery.drop(session, login_id)
 
-    async def _checked(self, login_id: str, password: str, now: datetime) -> Login:
-        """A stolen session is no way to guess the password: the same waits hold."""
+    async def _checked(self, login_id: str, password: str, now: datetime, *, code: str | None = None) -> Login:
+        """A stolen session is no way to guess the password, nor the code: the same waits hold, until both are right."""
         async with self._database.begin() as session:
             login = await session.get_one(Login, login_id)
             wait_s = await throttle.wait_s(session, login.email_index, now=now)
@@ -153,8 +148,12 @@ class Logins:
         if wait_s > 0:
             raise TooManyFailures(wait_s)
         if not await self._passwords.check(password, login.password_hash):
-            raise Forbidden("the password is not right")
+            raise Forbidden("the password or the code is not right" if code else "the password is not right")
         async with self._database.begin() as session:
+            if code is not None:
+                login = await session.get_one(Login, login_id, with_for_update=True)
+                if login.totp_confirmed_at is None or not await _use_any(session, login, code, now):
+                    raise Forbidden("the password or the code is not right")
             await throttle.forgive(session, login.email_index)
         return login
 

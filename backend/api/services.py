@@ -56,5 +56,5 @@ class Services:
         sessions = Sessions(self.database, self.settings.accounts)
         object.__setattr__(self, "sessions", sessions)  # frozen for everybody else
         object.__setattr__(self, "logins", Logins(self.database, self.passwords, sessions))
-        exports = Exports(self.database, self.store, self.settings.data_dir / "exports")
+        exports = Exports(self.database, self.store, self.settings.exports_dir)
         object.__setattr__(self, "exports", exports)

@@ -24,6 +24,7 @@ NAMES_OF_CLASSES: Final = {
     "notifications": "Messages",
     "support": "Support bundles",
     "feedback": "Feedback",
+    "disclosures": "What recipients were given",
     "access_log": "Visits of pages",
 }
 """Class of data → what people call it."""

@@ -37,6 +37,7 @@ TABLES: Final[Mapping[str, str]] = {
     "disclosures": "What recipients of shares were given.",
     "enrolment_codes": "Codes that enrol agents, for as long as they are good.",
     "erasure_receipts": "What was deleted.",
+    "erasures": "Deletions that are under way.",
     "exports": "Archives such as this one.",
     "feedback": "What members wrote about the service.",
     "grants": "When one of the staff might see the account, and why.",

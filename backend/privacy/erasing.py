@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
@@ -21,7 +21,7 @@ from backend.privacy import audit, forgetting, tombstones
 from backend.registry.account_tables import Account, Member
 from backend.registry.database import Database
 from backend.registry.errors import Forbidden, Invalid, Missing
-from backend.registry.privacy_tables import LegalHold, Receipt
+from backend.registry.privacy_tables import Erasure, LegalHold, Receipt
 from backend.store.protocol import Everything, Part, Removed, Store
 
 STAYS: Final = (
@@ -39,15 +39,44 @@ async def erase_part(
     async with database.begin() as session:
         await _refuse_held(session, account, now)
         counts = await forgetting.part(session, account, part)  # a site's agent is locked out before its readings go
-    removed = await store.erase(account, part)
-    scope = {
-        "site": part.site,
-        "machine": part.machine,
-        "start": part.start.isoformat() if part.start else None,
-        "end": part.end.isoformat() if part.end else None,
-    }
+        begun = Erasure(
+            id=ids.new("rct"),
+            account_id=account,
+            scope={
+                "site": part.site,
+                "machine": part.machine,
+                "start": part.start.isoformat() if part.start else None,
+                "end": part.end.isoformat() if part.end else None,
+            },
+            removed=counts,
+            actor=actor,
+            at=now,
+        )
+        session.add(begun)
+    return await _finish(database, store, begun, now=now)
+
+
+async def finish_parts(database: Database, store: Store, *, begun_before: datetime, now: datetime) -> list[str]:
+    """Erase what somebody was killed over: the ids of the receipts. The store's half is done once more, or at all."""
+    async with database.read() as session:
+        left = (await session.scalars(select(Erasure).where(Erasure.at <= begun_before).order_by(Erasure.at))).all()
+    return [(await _finish(database, store, begun, now=now)).id for begun in left]
+
+
+async def _finish(database: Database, store: Store, begun: Erasure, *, now: datetime) -> Receipt:
+    """The store's half, and the receipt: one, whoever else finishes the same meanwhile.
+
+    It counts what the store held this time: what went before somebody was killed is in no receipt's numbers.
+    """
+    account, scope = AccountId(begun.account_id), begun.scope
+    start, end = (datetime.fromisoformat(scope[name]) if scope[name] else None for name in ("start", "end"))
+    removed = await store.erase(account, Part(site=scope["site"], machine=scope["machine"], start=start, end=end))
     async with database.begin() as session:
-        return await _receipt(session, account, scope, removed, counts, actor=actor, now=now)
+        ended = await session.scalar(delete(Erasure).where(Erasure.id == begun.id).returning(Erasure.id))
+        if ended is None:
+            return await session.get_one(Receipt, begun.id)
+        counts: forgetting.Counts = begun.removed
+        return await _receipt(session, account, scope, removed, counts, id=begun.id, actor=begun.actor, now=now)
 
 
 async def erase_member(database: Database, account: AccountId, member: str, *, actor: str, now: datetime) -> Receipt:
@@ -130,11 +159,12 @@ async def _receipt(
     removed: Sequence[Removed],
     counts: forgetting.Counts,
     *,
+    id: str | None = None,
     actor: str,
     now: datetime,
 ) -> Receipt:
     made = Receipt(
-        id=ids.new("rct"),
+        id=id or ids.new("rct"),
         account_id=account,
         scope=scope,
         removed={name: {"rows": rows} for name, rows in counts.items()}

@@ -19,6 +19,7 @@ from backend.privacy import audit
 from backend.registry.errors import Invalid, Missing
 from backend.registry.notify_tables import OutboxMessage
 from backend.registry.privacy_tables import AuditEntry, Feedback, LegalHold, SupportBundle, Visit, Window
+from backend.registry.rights_tables import Disclosure
 from backend.registry.warning_tables import Warning
 from backend.store.protocol import DEFAULT_WINDOWS
 
@@ -27,6 +28,7 @@ DEFAULTS: Final[Mapping[str, int]] = {
     "notifications": 90,
     "support": 30,
     "feedback": 180,
+    "disclosures": 1_095,
 }
 """Class → days, of what each account may choose for itself."""
 
@@ -47,6 +49,7 @@ _ENDS: Final[Mapping[str, tuple[Any, _Column]]] = {
     "notifications": (OutboxMessage, OutboxMessage.created_at),
     "support": (SupportBundle, SupportBundle.received_at),
     "feedback": (Feedback, Feedback.received_at),
+    "disclosures": (Disclosure, Disclosure.at),
 }
 """Class → its table, and the time that its window counts from."""
 

@@ -115,6 +115,18 @@ class Receipt(Base):
     erased_at: Mapped[datetime]
 
 
+class Erasure(Base):
+    """An erasure of a part that the registry has done and the store perhaps not; gone when there is a receipt."""
+
+    __tablename__ = "erasures"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)  # of the receipt to come
+    account_id: Mapped[str] = of_account()
+    scope: Mapped[dict[str, Any]]  # site, machine, start, end
+    removed: Mapped[dict[str, Any]]  # by the registry
+    actor: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
 class Window(Base):
     """How long an account's data of one class is kept, where it chose."""
 

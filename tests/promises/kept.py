@@ -10,12 +10,13 @@ from uuid import uuid4
 from backend.operator_socket import ask
 from backend.registry.notify_tables import OutboxMessage
 from backend.registry.privacy_tables import Feedback, SupportBundle
+from backend.registry.rights_tables import Disclosure, Share
 from backend.registry.warning_tables import Warning
 from tests.backend.readings import batch, full_reading
 from tests.promises.deployed import Customer, Service, until
 
 SEALED = {"readings", "boards", "rollup_1h"}
-IN_REGISTRY = ("warnings", "notifications", "support", "feedback")
+IN_REGISTRY = ("warnings", "notifications", "support", "feedback", "disclosures")
 
 
 async def classes(service: Service, customer: Customer) -> dict[str, dict[str, Any]]:
@@ -112,5 +113,22 @@ async def _in_registry(service: Service, customer: Customer, now: datetime) -> N
                     text="mnr-1: hot",
                 ),
                 Feedback(id=f"fbk_{account}", account_id=account, text="Nice", received_at=now),
+                Share(
+                    id=f"shr_{account}",
+                    account_id=account,
+                    recipient="An auditor",
+                    contact="auditor@example.com",
+                    purpose="a study of energy",
+                    method="a token",
+                    kinds=["machines"],
+                    proposed_by="staff",
+                    proposed_at=now,
+                ),
             ]
+        )
+        await session.flush()
+        session.add(
+            Disclosure(
+                id=f"dsc_{account}", account_id=account, share_id=f"shr_{account}", kind="machines", rows=1, at=now
+            )
         )

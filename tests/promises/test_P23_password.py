@@ -121,6 +121,18 @@ async def test_a_recovery_code_opens_a_log_in_once_when_the_phone_is_lost(here: 
     assert here.query("SELECT count(*) FROM recovery_codes") == [(0,)]
 
 
+async def test_a_stolen_session_and_password_are_no_way_to_guess_the_code(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    await here.second_factor(owner)
+    for path in ("/v1/second-factor/drop", "/v1/second-factor/codes"):
+        guesses = [{"password": PASSWORD, "code": f"{number:06}"} for number in range(6)]
+        tries = [(await here.post(path, guess, owner.token)).status for guess in guesses]
+        assert tries == [403] * 5 + [429]
+        here.offset += timedelta(hours=1, seconds=1)
+        await here.post("/v1/password", {"password": PASSWORD, "new_password": PASSWORD}, owner.token)  # forgives
+    assert (await here.get("/v1/me", owner.token)).json["has_second_factor"]
+
+
 async def test_nobodys_recovery_code_opens_another_ones_log_in(here: Service) -> None:
     owner, other = await here.register("a@farm.example"), await here.register("b@mine.example")
     await here.second_factor(owner)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import select
 
 from agent.wire import Board
+from backend.ids import AccountId
+from backend.privacy import erasing
 from backend.registry.base import Base
+from backend.store.protocol import Part, Removed, Store
 from tests.backend.readings import batch, machine, reading
 from tests.promises.deployed import Service
 
@@ -95,3 +99,36 @@ async def test_a_site_goes_with_its_agent_and_a_time_with_its_warnings(service: 
     assert [one["site"] for one in (await service.seen("/v1/sites", ours.read))["sites"]] == [other]
     refused = await service.send(batch([reading(1, now)], site=ours.site, sent_at=now), ours.agent)
     assert refused.status == 401
+
+
+async def test_who_is_killed_between_registry_and_store_goes_on_at_the_next_start_and_leaves_a_receipt(
+    service: Service,
+) -> None:
+    customer = await service.customer()
+    now = service.now().replace(microsecond=0)
+    sent = batch([reading(1, now, hashrate_ths=98.4)], site=customer.site, sent_at=now)
+    assert (await service.send(sent, customer.agent)).status == 200
+
+    class Dying:
+        async def erase(self, account: AccountId, part: Part) -> list[Removed]:
+            raise ConnectionError("the process was killed")
+
+    with pytest.raises(ConnectionError):
+        await erasing.erase_part(
+            service.database,
+            cast(Store, Dying()),
+            customer.account,
+            Part(machine=machine(1)),
+            actor=customer.owner,
+            now=now,
+        )
+    assert (await service.seen("/v1/erase", customer.session))["receipts"] == []
+    await service.stop()
+    await service.start()
+    [receipt] = (await service.seen("/v1/erase", customer.session))["receipts"]
+    assert receipt["removed"]["telemetry_raw"]["rows"] == 1
+    assert receipt["scope"]["machine"] == machine(1)
+    assert machine(1) not in str(await service.seen("/v1/machines", customer.read))
+    await service.stop()
+    await service.start()  # and once more there is nothing left to do
+    assert len((await service.seen("/v1/erase", customer.session))["receipts"]) == 1
