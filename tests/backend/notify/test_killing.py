@@ -34,10 +34,7 @@ async def fired(north: Farm) -> Farm:
 async def copied(north: Farm, name: str) -> AsyncIterator[Farm]:
     """The same farm in a folder of its own."""
     folder = north.folder / name
-    folder.mkdir()
-    for file in north.folder.glob("registry*"):
-        shutil.copyfile(file, folder / file.name)
-        (folder / file.name).chmod(0o600)
+    shutil.copytree(north.folder, folder, ignore=lambda _folder, names: [each for each in names if each.isdigit()])
     database = Database(f"sqlite:///{folder / 'registry.db'}", is_disposable=True)
     yield Farm(folder, database, north.account, north.site, north.member)
     await database.close()
