@@ -7,6 +7,7 @@ milliseconds: over which connections did more than a megabyte come since they we
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from agent.drivers.floods import Floods
 from agent.drivers.rpc import MOST_BYTES
 
 _MEMORY: Final = Path("/proc/self/statm")
+_PAGE_BYTES: Final = mmap.PAGESIZE
 _TICK_S: Final = 0.025
 _ALARM_BYTES: Final = 8 << 20
 _USUAL_GROWTH: Final = 4 << 20
@@ -75,4 +77,8 @@ class _Memory:
 
 def resident_bytes() -> float:
     """The memory that this process takes now."""
-    return float(_MEMORY.read_bytes().split()[1]) * os.sysconf("SC_PAGESIZE")
+    file = os.open(_MEMORY, os.O_RDONLY)  # without what `Path` does beside it: this is done 40 times a second
+    try:
+        return float(os.read(file, 128).split()[1]) * _PAGE_BYTES
+    finally:
+        os.close(file)
