@@ -206,8 +206,14 @@ async def test_sites_are_listed_with_their_last_sign_of_life(served: Served) -> 
         site.last_batch_at, site.paused_at = at(-1), at(-2)
     assert (await served.get("/v1/sites", served.ours.read)).json == {
         "sites": [
-            {"site": site.id, "name": "A shed", "last_batch_at": "2026-01-01T11:59:00Z", "paused": True},
-            {"site": served.ours.site, "name": "North", "paused": False},
+            {
+                "site": site.id,
+                "name": "A shed",
+                "last_batch_at": "2026-01-01T11:59:00Z",
+                "paused": True,
+                "time_zone": "UTC",
+            },
+            {"site": served.ours.site, "name": "North", "paused": False, "time_zone": "UTC"},
         ]
     }
 
