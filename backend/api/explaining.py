@@ -1,24 +1,23 @@
-"""One warning: why it fired and who heard of it; somebody cares for it; somebody wants a person to look at it."""
+"""One warning: why it fired and who heard of it; somebody cares for it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Annotated, Final
+from typing import Final
 
 from aiohttp import web
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 
 from agent.wire import MachineId
-from backend.accounts import staff as people
-from backend.api.registering import Body, body, done
-from backend.api.route import Call, Query
-from backend.api.rules import LimitShown
+from backend.api.registering import done
+from backend.api.reviewing import ReviewShown, review_shown
+from backend.api.route import Call
+from backend.api.rules import LimitShown, limits_of
 from backend.api.warnings import Warning as WarningShown
-from backend.api.warnings import shown
+from backend.api.warnings import WarningQuery, shown
 from backend.ids import SiteId
-from backend.registry.errors import Missing
-from backend.registry.warning_tables import Warning, WarningReview
+from backend.registry.warning_tables import Warning
 from backend.store.protocol import SeriesQuery
 from backend.warnings import explanation, reviews
 from backend.warnings.catalogue import Rule
@@ -28,32 +27,6 @@ from backend.warnings.overrides import Rulebook
 _BEFORE: Final = timedelta(minutes=10)
 _LONGEST: Final = timedelta(hours=6)
 _POINTS: Final = 120
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
-
-
-class WarningQuery(Query):
-    """Which one; in the address."""
-
-    warning: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-
-
-class ReviewRequest(Body):
-    """What you think is wrong with it."""
-
-    reason: _Text
-
-
-class ReviewQuery(Query):
-    """Which one."""
-
-    review: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-
-
-class AnswerRequest(Body):
-    """What you found, for the member to read."""
-
-    review: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    answer: _Text
 
 
 class RuleThen(BaseModel):
@@ -111,15 +84,6 @@ class HeldShown(BaseModel):
     why: list[str]
 
 
-class ReviewShown(BaseModel):
-    """That a person was asked to look at it."""
-
-    review: str
-    asked_at: datetime
-    answered_at: datetime | None
-    answer: str | None
-
-
 class ExplainReply(BaseModel):
     """All that is known of why."""
 
@@ -130,32 +94,6 @@ class ExplainReply(BaseModel):
     told: list[ToldShown]
     held: list[HeldShown]
     reviews: list[ReviewShown]
-
-
-class StaffReview(BaseModel):
-    """A review that waits; without what the member wrote."""
-
-    review: str
-    account: str
-    warning: str
-    asked_at: datetime
-
-
-class StaffReviewsReply(BaseModel):
-    """Oldest first."""
-
-    reviews: list[StaffReview]
-
-
-class StaffReviewReply(StaffReview):
-    """The whole of one, under a grant."""
-
-    reason: str
-    rule: str
-    severity: str
-    value: float | None
-    threshold: float | None
-    started_at: datetime
 
 
 async def explain(call: Call[WarningQuery]) -> ExplainReply:
@@ -183,69 +121,13 @@ async def explain(call: Call[WarningQuery]) -> ExplainReply:
             HeldShown(contact=each.contact, member=each.member, channel=each.channel, why=list(each.why))
             for each in held
         ],
-        reviews=[_review(each) for each in asked],
+        reviews=[review_shown(each) for each in asked],
     )
 
 
 async def acknowledge(call: Call[WarningQuery]) -> web.Response:
     """Somebody cares."""
     await call.services.actions.acknowledge_one(call.account, call.query.warning, now=call.now)
-    return done()
-
-
-async def ask_for_review(call: Call[WarningQuery]) -> ReviewShown:
-    """A person is to look at it."""
-    sent = await body(call, ReviewRequest)
-    async with call.services.database.begin() as session:
-        made = await reviews.ask(
-            session, call.account, call.query.warning, member=call.member, reason=sent.reason, now=call.now
-        )
-        return _review(made)
-
-
-async def waiting(call: Call[Query]) -> StaffReviewsReply:
-    """Those that nobody has answered."""
-    async with call.services.database.read() as session:
-        found = await reviews.open_ones(session)
-    return StaffReviewsReply(
-        reviews=[
-            StaffReview(review=each.id, account=each.account_id, warning=each.warning_id, asked_at=each.asked_at)
-            for each in found
-        ]
-    )
-
-
-async def one_waiting(call: Call[ReviewQuery]) -> StaffReviewReply:
-    """What the member wrote, and the warning; under a grant."""
-    async with call.services.database.read() as session:
-        found = await session.get(WarningReview, call.query.review)
-        if found is None:
-            raise Missing("there is no such review")
-        await people.require_grant(session, call.staff, found.account_id, now=call.now)
-        warning = await session.get_one(Warning, found.warning_id)
-    return StaffReviewReply(
-        review=found.id,
-        account=found.account_id,
-        warning=found.warning_id,
-        asked_at=found.asked_at,
-        reason=found.reason,
-        rule=warning.rule,
-        severity=warning.severity,
-        value=warning.value,
-        threshold=warning.threshold,
-        started_at=warning.started_at,
-    )
-
-
-async def answer(call: Call[Query]) -> web.Response:
-    """Answer it, under a grant."""
-    sent = await body(call, AnswerRequest)
-    async with call.services.database.begin() as session:
-        found = await session.get(WarningReview, sent.review)
-        if found is None:
-            raise Missing("there is no such review")
-        await people.require_grant(session, call.staff, found.account_id, now=call.now)
-        await reviews.answer(session, sent.review, sent.answer, staff=call.staff, now=call.now)
     return done()
 
 
@@ -256,10 +138,7 @@ def _then(book: Rulebook, rule: Rule, warning: Warning) -> RuleThen:
         title=then.title,
         what=then.field,
         compare=then.compare,
-        limits=[
-            LimitShown(severity=limit.severity, at=limit.at, for_s=limit.duration.total_seconds())
-            for limit in then.limits
-        ],
+        limits=limits_of(then),
         clear_compare=then.clear_compare,
         clear_margin=then.clear_margin,
         clear_at=then.clear_at,
@@ -289,7 +168,3 @@ async def _readings(call: Call[WarningQuery], warning: Warning, rule: Rule) -> l
         series = await call.services.store.series(call.account, query)
         found.append(Metric(metric=metric, points=[point for each in series for point in each.points]))
     return found
-
-
-def _review(row: WarningReview) -> ReviewShown:
-    return ReviewShown(review=row.id, asked_at=row.asked_at, answered_at=row.answered_at, answer=row.answer)

@@ -187,6 +187,13 @@ async def history(call: Call[HistoryQuery]) -> HistoryReply:
         )
 
 
+def limits_of(rule: Rule) -> list[LimitShown]:
+    """Its severities, the mildest first."""
+    return [
+        LimitShown(severity=limit.severity, at=limit.at, for_s=limit.duration.total_seconds()) for limit in rule.limits
+    ]
+
+
 def _shown(book: Rulebook, rule: Rule, where: RulesQuery) -> RuleShown:
     there, sources = book.explained(rule, where.machine, None, where.model)
     return RuleShown(
@@ -197,10 +204,7 @@ def _shown(book: Rulebook, rule: Rule, where: RulesQuery) -> RuleShown:
         compare=there.compare,
         unit=there.unit,
         enabled=there.is_on,
-        limits=[
-            LimitShown(severity=limit.severity, at=limit.at, for_s=limit.duration.total_seconds())
-            for limit in there.limits
-        ],
+        limits=limits_of(there),
         clear_compare=there.clear_compare,
         clear_margin=there.clear_margin,
         clear_at=there.clear_at,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.api import declared, explaining, rules, silences
-from backend.api.explaining import WarningQuery
+from backend.api import declared, explaining, reviewing, rules, silences
 from backend.api.route import Route
 from backend.api.rows import changing, get, post
+from backend.api.warnings import WarningQuery
 
 
 def warning_routes() -> tuple[Route[Any], ...]:
@@ -75,29 +75,29 @@ def _one() -> tuple[Route[Any], ...]:
         changing(
             "POST",
             "/v1/warnings/{warning}/review",
-            explaining.ask_for_review,
+            reviewing.ask_for_review,
             "privacy",
             "Ask for a person to look at it",
-            explaining.ReviewRequest,
-            explaining.ReviewShown,
+            reviewing.ReviewRequest,
+            reviewing.ReviewShown,
             WarningQuery,
             status=201,
         ),
-        get("/v1/staff/reviews", explaining.waiting, "support", "Reviews that wait", explaining.StaffReviewsReply),
+        get("/v1/staff/reviews", reviewing.waiting, "support", "Reviews that wait", reviewing.StaffReviewsReply),
         get(
             "/v1/staff/review",
-            explaining.one_waiting,
+            reviewing.one_waiting,
             "support",
             "The whole of one, under a grant",
-            explaining.StaffReviewReply,
-            explaining.ReviewQuery,
+            reviewing.StaffReviewReply,
+            reviewing.ReviewQuery,
         ),
         post(
             "/v1/staff/reviews/answer",
-            explaining.answer,
+            reviewing.answer,
             "support",
             "Answer a review, under a grant",
-            explaining.AnswerRequest,
+            reviewing.AnswerRequest,
         ),
     )
 

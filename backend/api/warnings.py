@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from backend.api.moments import Moment
 from backend.api.route import Call, Query
@@ -21,6 +21,12 @@ class WarningsQuery(Query):
     since: Moment | None = None  # fired or resolved at or after it
     site: str | None = None  # id or name
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+
+
+class WarningQuery(Query):
+    """Which one; in the address."""
+
+    warning: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class Warning(BaseModel):

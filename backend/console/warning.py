@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from markupsafe import Markup
 from pydantic import StringConstraints
 
-from backend.api import explaining, sites
+from backend.api import explaining, sites, warnings
 from backend.api.explaining import ExplainReply, Metric
 from backend.api.route import Call
 from backend.console import files
@@ -26,7 +26,7 @@ class WarningQuery(files.Anything):
 
 async def _warning(call: Call[Any]) -> Mapping[str, object]:
     """Raises `Missing`."""
-    query = explaining.WarningQuery(warning=call.query.warning)
+    query = warnings.WarningQuery(warning=call.query.warning)
     found = await explaining.explain(Call(call.request, call.services, query, call.bearer, call.now))
     names = {site.site: site.name for site in (await sites.listed(call)).sites}
     rule = call.services.actions.catalogue.get(found.warning.rule)
