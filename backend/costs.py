@@ -6,7 +6,6 @@ not tell its power is counted as unmetered.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from backend.store.protocol import Latest, Store
 _HOUR: Final = timedelta(hours=1)
 _QUARTER: Final = timedelta(minutes=15)
 """Days of some zones begin between two hours of UTC; none between two quarters."""
-_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +67,14 @@ async def costs(
     if not sites:
         return []
     spans = {site.id: _span(site, last, days, now) for site in sites}
+    energy = {span: await _energy_kwh(store, account, span) for span in set(spans.values())}
     heard = await store.latest(account, since=min(span.start for span in spans.values()))
     by_site: defaultdict[str, list[Latest]] = defaultdict(list)
     for one in heard:
         by_site[one.site].append(one)
-    slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one_site(site: Site) -> Cost:
+    def one_site(site: Site) -> Cost:
         span = spans[site.id]
-        async with slots:
-            energy_kwh = await _energy_kwh(store, account, SiteId(site.id), span)
         since = [one for one in by_site[site.id] if one.reading.time >= span.start]
         return Cost(
             site=SiteId(site.id),
@@ -86,16 +82,14 @@ async def costs(
             first=span.first,
             last=span.last,
             time_zone=site.time_zone,
-            energy_kwh=energy_kwh,
+            energy_kwh=energy[span].get(SiteId(site.id)),
             tariff_per_kwh=site.tariff_per_kwh,
             currency=site.currency if site.tariff_per_kwh is not None else None,
             machines=len(since),
             unmetered=sum(_is_unmetered(one.reading) for one in since),
         )
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one_site(site), name=f"cost of {site.id}") for site in sites]
-    return [task.result() for task in tasks]
+    return [one_site(site) for site in sites]
 
 
 def sums(found: Collection[Cost]) -> list[Sum]:
@@ -130,8 +124,9 @@ def _span(site: Site, last: date | None, days: int, now: datetime) -> _Span:
     return _Span(first, last, start, end)
 
 
-async def _energy_kwh(store: Store, account: AccountId, site: SiteId, span: _Span) -> float | None:
+async def _energy_kwh(store: Store, account: AccountId, span: _Span) -> dict[SiteId | None, float]:
+    """Of each site of which anything is known: one question for all sites whose days begin at one moment."""
     is_hourly = span.start.minute == span.end.minute == 0
     step = _HOUR if is_hourly else _QUARTER
-    found = await store.energy(account, start=span.start, end=span.end, step=step, site=site, is_total=True)
-    return sum(kwh for _, kwh in found[0].points) if found else None
+    found = await store.energy(account, start=span.start, end=span.end, step=step, by="site")
+    return {one.site: sum(kwh for _, kwh in one.points) for one in found}

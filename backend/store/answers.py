@@ -11,7 +11,7 @@ from backend.ids import AccountId, SiteId
 from backend.store import questions, sitetotals, told
 from backend.store.hot import HotFile
 from backend.store.metrics import METRICS
-from backend.store.protocol import Energy, Series, SeriesQuery, Told, Total
+from backend.store.protocol import Energy, EnergyBy, Series, SeriesQuery, Told, Total
 
 T = TypeVar("T")
 
@@ -73,27 +73,25 @@ class Answers:
         end: datetime,
         step: timedelta,
         site: SiteId | None,
-        *,
-        is_total: bool,
+        by: EnergyBy,
     ) -> Sequence[Energy]:
         """Answer `Store.energy`."""
         first = questions.first_step(start, step)
 
-        async def of_machines(step: timedelta, site: SiteId | None) -> Sequence[Energy]:
+        async def of_machines(step: timedelta, by: EnergyBy) -> Sequence[Energy]:
             return await self._ask(
-                account,
-                lambda file: questions.energy(file, first, end, step, site, is_total=is_total, now=self._clock()),
-                none=list,
+                account, lambda file: questions.energy(file, first, end, step, site, by, now=self._clock()), none=list
             )
 
-        found = await of_machines(step, site)
-        if not is_total:
-            return found
+        if by == "machine":
+            return await of_machines(step, by)
         fine = told.energy_step(step)
         sites: told.Told = await self._ask(
             account, lambda file: sitetotals.energy(file, first, end, fine, site, now=self._clock()), none=dict
         )
-        return await told.joined_energy(step, found, sites, partial(of_machines, fine))
+        if not sites:
+            return await of_machines(step, by)
+        return told.joined_energy(step, await of_machines(fine, "site"), sites, by)
 
     async def _series(self, account: AccountId, query: SeriesQuery) -> Sequence[Series]:
         """Of machines only."""

@@ -32,6 +32,7 @@ from backend.store.protocol import (
     NO_HOLDS,
     DataClass,
     Energy,
+    EnergyBy,
     Everything,
     ExportPart,
     Format,
@@ -129,10 +130,10 @@ class EmbeddedStore:
         end: datetime,
         step: timedelta,
         site: SiteId | None = None,
-        is_total: bool = False,
+        by: EnergyBy = "machine",
     ) -> Sequence[Energy]:
         """What machines took, kWh; `Store.energy` says how it is counted."""
-        return await self._answers.energy(account, start, end, step, site, is_total=is_total)
+        return await self._answers.energy(account, start, end, step, site, by)
 
     async def tend(self, *, now: datetime) -> None:
         """Work out rollups of hours that are over, seal days that are over."""

@@ -21,6 +21,11 @@ DataClass = Literal["telemetry_raw", "telemetry_rollup"]
 """What a store keeps, each class for a time of its own: readings as they came, and what was worked out of them."""
 Format = Literal["parquet", "csv"]
 
+EnergyBy = Literal["machine", "site", "all"]
+
+Points = tuple[tuple[datetime, float], ...]
+"""Values by time, oldest first."""
+
 DEFAULT_WINDOWS: Final[Mapping[DataClass, timedelta]] = {
     "telemetry_raw": timedelta(days=90),
     "telemetry_rollup": timedelta(days=730),
@@ -68,7 +73,7 @@ class Series:
     """Values on the step's grid, oldest first; a step without data is absent."""
 
     machine: MachineId | None  # None: a total over machines
-    points: tuple[tuple[datetime, float], ...]
+    points: Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +81,17 @@ class Total:
     """One metric over all machines: in each step the sum of each machine's mean; a step without data is absent."""
 
     metric: str
-    points: tuple[tuple[datetime, float], ...]
+    points: Points
 
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """kWh on the step's grid, oldest first, of one machine or (None) of all; a step without power is absent."""
+    """kWh on the step's grid, oldest first, of one machine, of one site or (neither) of all; a step without power is
+    absent."""
 
-    machine: MachineId | None
-    points: tuple[tuple[datetime, float], ...]
+    points: Points
+    machine: MachineId | None = None
+    site: SiteId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +201,14 @@ class Store(Protocol):
         end: datetime,
         step: timedelta,
         site: SiteId | None = None,
-        is_total: bool = False,
+        by: EnergyBy = "machine",
     ) -> Sequence[Energy]:
         """What machines took: each reading's power over the time since the machine's reading before it.
 
         When that is longer ago than `GAP`, or there is none, nothing is known and nothing is counted. The reading's
-        step gets all of it. Ordered by machine; `is_total`: one answer over the machines, and over the sites that
-        told totals in place of readings, in the hours (of shorter steps: the steps) in which nothing is known of
-        their machines.
+        step gets all of it. Ordered by machine or by site; by site and of all together, what sites told in place of
+        readings counts as well, in the hours (of shorter steps: the steps) in which nothing is known of their
+        machines.
         """
 
     async def tend(self, *, now: datetime) -> None:

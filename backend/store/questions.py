@@ -18,7 +18,7 @@ from backend.ids import SiteId
 from backend.store.columns import PARTS, expression
 from backend.store.hot import EPOCH, HOUR, HotFile, naive, windows
 from backend.store.metrics import METRICS
-from backend.store.protocol import GAP, Aggregate, Energy, Series, SeriesQuery, TooManyPoints
+from backend.store.protocol import GAP, Aggregate, Energy, EnergyBy, Points, Series, SeriesQuery, TooManyPoints
 from backend.store.rollups import joules
 
 _US: Final = timedelta(microseconds=1)
@@ -77,7 +77,10 @@ def series(file: HotFile, query: SeriesQuery, *, now: datetime) -> list[Series]:
         rows = _fetch(cursor, _across(of_machines, query), query)
     if len(rows) > query.max_points:
         raise TooManyPoints(f"the answer has more than {query.max_points} points")
-    return [Series(machine=machine, points=points) for machine, points in _grouped(rows)]
+    return [
+        Series(machine=None if machine is None else MachineId(machine), points=points)
+        for machine, points in _grouped(rows)
+    ]
 
 
 def energy(
@@ -86,13 +89,13 @@ def energy(
     end: datetime,
     step: timedelta,
     site: SiteId | None,
+    by: EnergyBy,
     *,
-    is_total: bool,
     now: datetime,
 ) -> list[Energy]:
-    """Answer `Store.energy`."""
+    """Answer `Store.energy`, of machines' readings."""
     first = first_step(start, step)
-    grouped = "NULL" if is_total else "machine"
+    whose = "NULL" if by == "all" else by
     of_site = "" if site is None else " AND site = $site"
     selects = []
     with file.reading() as cursor:
@@ -103,22 +106,28 @@ def energy(
                 cursor, "readings", "time, machine, site, power_w", where, since=since - GAP, until=until
             )
             selects.append(
-                f"SELECT {grouped} AS machine, {step_of(step)} AS step, joules FROM (SELECT *, {joules()} AS joules"  # noqa: S608
+                f"SELECT {whose} AS whose, {step_of(step)} AS step, joules FROM (SELECT *, {joules()} AS joules"  # noqa: S608
                 f" FROM {source}) WHERE {within(since, until)}{of_site}"
             )
         for source in _rolled(file, cursor, spans, "time, machine, site, energy_j"):
             selects.append(
-                f"SELECT {grouped} AS machine, {step_of(step)} AS step, energy_j AS joules"  # noqa: S608
+                f"SELECT {whose} AS whose, {step_of(step)} AS step, energy_j AS joules"  # noqa: S608
                 f" FROM {source} WHERE true{of_site}"
             )
         if not selects:
             return []
         rows = cursor.execute(
-            f"SELECT machine, step, sum(joules) / 3.6e6 FROM ({' UNION ALL '.join(selects)})"  # noqa: S608
+            f"SELECT whose, step, sum(joules) / 3.6e6 FROM ({' UNION ALL '.join(selects)})"  # noqa: S608
             " WHERE joules IS NOT NULL GROUP BY ALL ORDER BY ALL",
             {} if site is None else {"site": site},
         ).fetchall()
-    return [Energy(machine, points) for machine, points in _grouped(rows)]
+    return [_energy(by, whose, points) for whose, points in _grouped(rows)]
+
+
+def _energy(by: EnergyBy, whose: str | None, points: Points) -> Energy:
+    if whose is None:
+        return Energy(points)
+    return Energy(points, site=SiteId(whose)) if by == "site" else Energy(points, machine=MachineId(whose))
 
 
 def _follows(query: SeriesQuery) -> bool:
@@ -246,13 +255,11 @@ def _rolled(file: HotFile, cursor: duckdb.DuckDBPyConnection, spans: Spans, name
     ]
 
 
-def _grouped(rows: list[tuple[Any, ...]]) -> list[tuple[MachineId | None, tuple[tuple[datetime, float], ...]]]:
+def _grouped(rows: list[tuple[Any, ...]]) -> list[tuple[str | None, Points]]:
+    """Rows of whose, step (µs) and value, ordered: by whose."""
     return [
-        (
-            None if machine is None else MachineId(machine),
-            tuple((EPOCH + timedelta(microseconds=at), value) for _, at, value in group),
-        )
-        for machine, group in groupby(rows, key=lambda row: row[0])
+        (whose, tuple((EPOCH + timedelta(microseconds=at), value) for _, at, value in group))
+        for whose, group in groupby(rows, key=lambda row: row[0])
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from agent.wire import Aggregate, Spread, State
 from backend.ids import SiteId
 from backend.store.metrics import METRICS
-from backend.store.protocol import Energy, Series, SeriesQuery
+from backend.store.protocol import Energy, EnergyBy, Series, SeriesQuery
 
 SPREADS: Final = tuple(name for name in Aggregate.model_fields if name in METRICS)
 """Metrics that are told as a total and percentiles."""
@@ -108,22 +108,21 @@ def energy_step(step: timedelta) -> timedelta:
     return step if step % _HOUR else _HOUR
 
 
-async def joined_energy(
-    step: timedelta,
-    of_machines: Sequence[Energy],
-    told: Told,
-    ask: Callable[[SiteId], Awaitable[Sequence[Energy]]],
-) -> Sequence[Energy]:
-    """The energy of all machines with that of sites which told; both `told` and `ask` by `energy_step`.
+def joined_energy(step: timedelta, of_machines: Sequence[Energy], told: Told, by: EnergyBy) -> Sequence[Energy]:
+    """The energy of sites' machines with that of sites which told, both by site and `energy_step`; of each site, or of
+    all together.
 
     In the steps in which anything of a site's machines is known, they count and not it.
     """
-    if not told:
-        return of_machines
-    total = defaultdict(float, {at: value for energy in of_machines for at, value in energy.points})
-    for site, points in told.items():
-        known = {at for energy in await ask(site) for at, _ in energy.points}
+    joined = {site: dict(points) for site, points in told.items()}
+    for energy in of_machines:
+        if energy.site is not None:
+            joined.setdefault(energy.site, {}).update(energy.points)
+    spent: defaultdict[SiteId | None, defaultdict[datetime, float]] = defaultdict(lambda: defaultdict(float))
+    for site, points in joined.items():
         for at, value in points.items():
-            if at not in known:
-                total[at - (at - _EPOCH) % step] += value
-    return [Energy(None, tuple(sorted(total.items())))]
+            spent[site if by == "site" else None][at - (at - _EPOCH) % step] += value
+    return [
+        Energy(tuple(sorted(points.items())), site=site)
+        for site, points in sorted(spent.items(), key=lambda item: item[0] or "")
+    ]

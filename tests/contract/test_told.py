@@ -98,7 +98,7 @@ def power(minute: float, watts: float | None) -> Aggregate:
 async def kilowatt_hours(store: Store, **asked: Any) -> dict[Any, float]:
     """Of all machines and sites, rounded to what an hour of 0.1 W comes to."""
     span: dict[str, Any] = {"start": NOW, "end": NOW + 3 * HOUR, "step": HOUR}
-    found = await store.energy(A, **(span | asked), is_total=True)
+    found = await store.energy(A, **(span | asked), by="all")
     return {at: round(value, 4) for energy in found for at, value in energy.points}
 
 
@@ -114,9 +114,11 @@ async def test_energy_counts_what_sites_told_of_themselves(store: Store, settle:
     assert await kilowatt_hours(store, start=at(1), end=at(3), step=MINUTE) == {at(1): 1.1, at(2): 1.1}
     assert await kilowatt_hours(store, site=SITE) == {NOW: 6.0, NOW + HOUR: 1.0}
     assert await kilowatt_hours(store, site=SOUTH) == {NOW: 0.2}
+    of_sites = await store.energy(A, start=NOW, end=NOW + 2 * HOUR, step=2 * HOUR, by="site")
+    assert {one.site: round(one.points[0][1], 4) for one in of_sites} == {SITE: 7.0, SOUTH: 0.2}
     [of_machine] = await store.energy(A, start=NOW, end=NOW + HOUR, step=HOUR)
     assert of_machine.machine == machine(1), "a total is of no machine"
-    assert await store.energy(B, start=NOW, end=NOW + HOUR, step=HOUR, is_total=True) == []
+    assert await store.energy(B, start=NOW, end=NOW + HOUR, step=HOUR, by="all") == []
 
 
 async def test_energy_of_a_site_that_begins_to_send_readings_is_not_counted_twice(store: Store, settle: Settle) -> None:

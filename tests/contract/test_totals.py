@@ -13,7 +13,7 @@ import pytest
 
 from agent.wire import MachineId, Reading, State
 from backend.store.protocol import Aggregate, Store
-from tests.backend.readings import NOW, at, batch, machine, reading
+from tests.backend.readings import NOW, SITE, at, batch, machine, reading
 from tests.contract.engines import (
     DAY,
     HOUR,
@@ -132,9 +132,13 @@ async def test_energy_is_power_over_time_and_a_gap_counts_nothing(store: Store, 
     found = {one.machine: dict(one.points) for one in await store.energy(A, **asked)}
     assert found[machine(1)] == pytest.approx({NOW: 3.0, at(60): 3.0 * 49 / 60}, rel=1e-6)
     assert found[machine(2)] == pytest.approx({NOW: 0.02}, rel=1e-4)
-    [total] = await store.energy(A, is_total=True, **asked)
+    [total] = await store.energy(A, by="all", **asked)
     assert total.machine is None
     assert dict(total.points) == pytest.approx({NOW: 3.021, at(60): 3.0 * 49 / 60}, rel=1e-4)
+    of_sites = {one.site: dict(one.points) for one in await store.energy(A, by="site", **asked)}
+    assert of_sites[SITE] == pytest.approx({NOW: 3.02, at(60): 3.0 * 49 / 60}, rel=1e-4)
+    assert of_sites[SOUTH] == pytest.approx({NOW: 0.001}, rel=1e-3)
+    assert set(of_sites) == {SITE, SOUTH}
     [south] = await store.energy(A, site=SOUTH, **asked)
     assert south.machine == machine(3)
     assert dict(south.points) == pytest.approx({NOW: 0.001}, rel=1e-3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 from backend.ids import AccountId, SiteId
 from backend.store import told
@@ -19,7 +18,7 @@ from backend.store.influx.times import microseconds
 from backend.store.influx.watch import Watch
 from backend.store.influx.windows import Windows
 from backend.store.metrics import METRICS
-from backend.store.protocol import Energy, Series, SeriesQuery, Told, Total
+from backend.store.protocol import Energy, EnergyBy, Series, SeriesQuery, Told, Total
 
 
 class Answers:
@@ -84,14 +83,13 @@ class Answers:
         end: datetime,
         step: timedelta,
         site: SiteId | None,
-        *,
-        is_total: bool,
+        by: EnergyBy,
     ) -> Sequence[Energy]:
         """Answer `Store.energy`."""
         data = await self._data(account, with_rollups=True)
         start_us = series.first_step_us(SeriesQuery(metric="power_w", start=start, end=end, step=step))
 
-        async def of_machines(step: timedelta, site: SiteId | None) -> Sequence[Energy]:
+        async def of_machines(step: timedelta, by: EnergyBy) -> Sequence[Energy]:
             question = EnergyQuestion(
                 client=self._client,
                 account=account,
@@ -99,18 +97,19 @@ class Answers:
                 end_us=microseconds(end),
                 step_us=step // timedelta(microseconds=1),
                 site=site,
-                is_total=is_total,
+                by=by,
                 data=data,
             )
             return await question.answer()
 
-        found = await of_machines(step, site)
-        if not is_total:
-            return found
+        if by == "machine":
+            return await of_machines(step, by)
         fine = told.energy_step(step)
         totals = SiteTotals(self._client, account, data.raw, data.raw_from_us)
         sites = await totals.energy(start_us, microseconds(end), fine // timedelta(microseconds=1), site)
-        return await told.joined_energy(step, found, sites, partial(of_machines, fine))
+        if not sites:
+            return await of_machines(step, by)
+        return told.joined_energy(step, await of_machines(fine, "site"), sites, by)
 
     async def _with_told(self, account: AccountId, query: SeriesQuery, data: plan.Data) -> Sequence[Series]:
         async def of_machines(query: SeriesQuery) -> Sequence[Series]:

@@ -16,12 +16,12 @@ from backend.store.influx.plan import Data, Run, coarsest, runs
 from backend.store.influx.queries import Column, Select, Tags
 from backend.store.influx.rollup import ENERGY, GAP_US, Step, energy_mwh, spans_us
 from backend.store.influx.times import moment
-from backend.store.protocol import Energy
+from backend.store.protocol import Energy, EnergyBy, Points
 
 _MWH_IN_KWH: Final = 1_000_000
 
 Spent = defaultdict[str | None, defaultdict[int, float]]
-"""Milliwatt-hours by machine (None: all of them) and step."""
+"""Milliwatt-hours by machine or site (None: all of them) and step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,24 @@ class EnergyQuestion:
     end_us: int
     step_us: int
     site: SiteId | None
-    is_total: bool
+    by: EnergyBy
     data: Data
 
     async def answer(self) -> list[Energy]:
-        """Ordered by machine; or of all machines together."""
+        """Ordered by machine or site; or of all machines together."""
         spent: Spent = defaultdict(lambda: defaultdict(float))
         for run in self._runs():
             if run.start_us < run.end_us:
                 await (self._add_points(run, spent) if run.is_of_points else self._add_rollups(run, spent))
         return [
-            Energy(
-                machine=None if machine is None else MachineId(machine),
-                points=tuple((moment(step), of_steps[step] / _MWH_IN_KWH) for step in sorted(of_steps)),
-            )
-            for machine, of_steps in sorted(spent.items(), key=lambda item: item[0] or "")
+            self._energy(whose, tuple((moment(step), of_steps[step] / _MWH_IN_KWH) for step in sorted(of_steps)))
+            for whose, of_steps in sorted(spent.items(), key=lambda item: item[0] or "")
         ]
+
+    def _energy(self, whose: str | None, points: Points) -> Energy:
+        if whose is None:
+            return Energy(points)
+        return Energy(points, site=SiteId(whose)) if self.by == "site" else Energy(points, machine=MachineId(whose))
 
     def _grain(self) -> Step | None:
         return coarsest(self.step_us)
@@ -62,8 +64,9 @@ class EnergyQuestion:
             from_us = self.data.raw_from_us if run.is_of_points else self.data.rolled_from_us
             yield Run(run.is_of_points, max(run.start_us, from_us), run.end_us)
 
-    def _add(self, spent: Spent, machine: str, time_us: int, milliwatt_hours: float) -> None:
-        spent[None if self.is_total else machine][time_us // self.step_us * self.step_us] += milliwatt_hours
+    def _add(self, spent: Spent, machine: str, site: str, time_us: int, milliwatt_hours: float) -> None:
+        whose = {"machine": machine, "site": site, "all": None}[self.by]
+        spent[whose][time_us // self.step_us * self.step_us] += milliwatt_hours
 
     async def _add_points(self, run: Run, spent: Spent) -> None:
         question = Select(
@@ -85,9 +88,10 @@ class EnergyQuestion:
             power = np.array([of_times[time_us][1] for time_us in times_us.tolist()], dtype=np.float64)
             energy = energy_mwh(power, spans_us(times_us, times_us))
             for time_us, milliwatt_hours in zip(times_us.tolist(), energy.tolist(), strict=True):
-                is_here = self.site in (None, of_times[time_us][0])
+                site = of_times[time_us][0]
+                is_here = self.site in (None, site)
                 if time_us >= run.start_us and is_here and not np.isnan(milliwatt_hours):
-                    self._add(spent, machine, time_us, milliwatt_hours)
+                    self._add(spent, machine, site, time_us, milliwatt_hours)
 
     async def _add_rollups(self, run: Run, spent: Spent) -> None:
         grain = self._grain()
@@ -107,5 +111,5 @@ class EnergyQuestion:
             for table in tables:
                 machine, site = table.tags["machine"], table.tags["site"]
                 rows.update(((machine, site, time_us), energy) for time_us, energy in table.rows)
-        for (machine, _, time_us), milliwatt_hours in rows.items():
-            self._add(spent, machine, time_us, milliwatt_hours)
+        for (machine, site, time_us), milliwatt_hours in rows.items():
+            self._add(spent, machine, site, time_us, milliwatt_hours)

@@ -29,6 +29,7 @@ from backend.store.protocol import (
     NO_HOLDS,
     DataClass,
     Energy,
+    EnergyBy,
     Everything,
     ExportPart,
     Format,
@@ -127,11 +128,11 @@ class InfluxStore:
         end: datetime,
         step: timedelta,
         site: SiteId | None = None,
-        is_total: bool = False,
+        by: EnergyBy = "machine",
     ) -> Sequence[Energy]:
         """What machines took, kWh; `Store.energy` says how it is counted."""
         await self._prepared(account)
-        return await self._answers.energy(account, start, end, step, site, is_total=is_total)
+        return await self._answers.energy(account, start, end, step, site, by)
 
     async def tend(self, *, now: datetime) -> None:
         """Make the rollups that are due, of all accounts. Until then their hours are answered from the points."""

@@ -6,7 +6,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,7 +14,7 @@ from agent.wire import Batch, Board, State
 from backend.ids import AccountId, SiteId
 from backend.store.errors import StoreUnavailable
 from backend.store.influx.engine import InfluxStore
-from backend.store.protocol import Aggregate, SeriesQuery
+from backend.store.protocol import Aggregate, EnergyBy, SeriesQuery
 from tests.backend.readings import NOW, SITE, at, batch, machine, reading
 from tests.backend.store.influx.conftest import Clock, Stores
 from tests.fakes.influx_v2 import InfluxV2, Trouble
@@ -96,11 +96,11 @@ async def everything(store: InfluxStore) -> list[Any]:
             A, metrics=["hashrate_ths", "power_w", "is_hashing"], start=NOW, end=at(180), step=HOUR, site=SOUTH
         ),
         *[
-            await store.energy(A, start=NOW, end=at(end), step=step, site=site, is_total=is_total)
+            await store.energy(A, start=NOW, end=at(end), step=step, site=site, by=by)
             for end in (180, 171)
             for step in (5 * MINUTE, HOUR, 7 * MINUTE)
             for site in (None, SITE)
-            for is_total in (False, True)
+            for by in get_args(EnergyBy)
         ],
     ]
 
@@ -267,7 +267,7 @@ async def test_many_machines_are_rolled_up_in_pieces(store: InfluxStore, clock: 
     await store.tend(now=clock.now)
     [fleet] = await store.fleet(A, metrics=["hashrate_ths"], start=NOW, end=at(60), step=HOUR)
     assert fleet.points == ((NOW, 250.0),)
-    [energy] = await store.energy(A, start=NOW, end=at(60), step=HOUR, is_total=True)
+    [energy] = await store.energy(A, start=NOW, end=at(60), step=HOUR, by="all")
     [(time, kwh)] = energy.points
     assert time == NOW
     assert kwh == pytest.approx(0.25)
