@@ -14,7 +14,8 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.config import BackendSettings, Misconfigured, load
+from backend.config import BackendSettings, Misconfigured
+from backend.config_file import load
 from backend.privacy import audit
 from backend.registry.errors import RegistryError
 from backend.registry.sealing import NoKey

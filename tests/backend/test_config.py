@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from backend import config
-from backend.config import BackendSettings, Misconfigured, load
+from backend.config import BackendSettings, Misconfigured
+from backend.config_file import load
 
 EXAMPLE = Path(config.__file__).with_name("backend.example.toml")
 NOT_IN_THE_FILE = {"seal.keys", "store.master_key", "store.token", "smtp.password", "sms.token", "sms.signature_secret"}

@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 import pytest
 
-from backend import config
+from backend import config, config_file
 from backend.__main__ import main as backend_main
 
 ROOT: Final = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ def test_images_have_versions_and_no_host(compose: dict[str, Any]) -> None:
 def test_the_mounted_settings_are_settings_and_believe_the_inner_network(
     compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = config.load(DEPLOY / "backend.toml", environ={})
+    settings = config_file.load(DEPLOY / "backend.toml", environ={})
     (subnet,) = compose["networks"]["inside"]["ipam"]["config"]
     assert [ipaddress.ip_network(p) for p in settings.listen.proxies] == [ipaddress.ip_network(subnet["subnet"])]
     assert settings.listen.host == "0.0.0.0"

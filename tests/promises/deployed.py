@@ -20,7 +20,8 @@ from agent.wire import Batch
 from backend import ids
 from backend.accounts.sessions import Sessions
 from backend.app import serve
-from backend.config import BackendSettings, load
+from backend.config import BackendSettings
+from backend.config_file import load
 from backend.ids import AccountId, SiteId
 from backend.jobs import Pace
 from backend.registry import accounts, members, sites, tokens

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.__main__ import main
-from backend.config import load
+from backend.config_file import load
 from backend.ids import AccountId
 from backend.serving_lock import serving_lock
 from backend.store.wiring import embedded

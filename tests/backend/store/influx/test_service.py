@@ -17,7 +17,8 @@ import pytest
 
 from agent import wire
 from agent.wire import Batch
-from backend.config import BackendSettings, Misconfigured, load
+from backend.config import BackendSettings, Misconfigured
+from backend.config_file import load
 from tests.backend.readings import batch, reading
 from tests.backend.test_app import Farm, founded
 from tests.fakes.influx_v2 import ORG, TOKEN, InfluxV2, Trouble
