@@ -85,7 +85,9 @@ class Logins:
             if login.totp_confirmed_at is None or code is not None:
                 await throttle.forgive(session, key)
                 if await devices.is_strange(session, login, device, now=now):
-                    await _tell(session, login, device, now)
+                    # Of when and with what, not of the network, which no message keeps.
+                    about = f"{device.browser}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+                    await tell(session, login, "new_login", about=about, now=now)
                 has_second = login.totp_confirmed_at is not None
                 return LoggedIn(*await self._sessions.open(session, login, has_second_factor=has_second, now=now))
         raise CodeNeeded("send the code of your authenticator app too")
@@ -100,6 +102,7 @@ class Logins:
             login = await session.get_one(Login, login_id)
             login.password_hash, login.changed_at = kept, now
             await sessions.end_all(session, login_id, but=but)
+            await tell(session, login, "password_changed", now=now)
 
     async def begin_second_factor(self, login_id: str, *, issuer: str) -> tuple[str, str]:
         """A new secret and its URI for an app; nothing asks for it before it is confirmed. Raises `Taken`."""
@@ -122,6 +125,7 @@ class Logins:
             login.totp_confirmed_at = now
             (await session.get_one(LoginSession, session_id)).has_second_factor = True
             await sessions.end_all(session, login_id, but=session_id)
+            await tell(session, login, "factor_on", now=now)
             return await recovery.renew(session, login_id)
 
     async def renew_recovery_codes(self, login_id: str, password: str, code: str, *, now: datetime) -> Sequence[str]:
@@ -137,6 +141,7 @@ class Logins:
             login = await session.get_one(Login, login_id, with_for_update=True)
             login.totp_secret = login.totp_confirmed_at = None
             await recovery.drop(session, login_id)
+            await tell(session, login, "factor_off", now=now)
 
     async def _checked(self, login_id: str, password: str, now: datetime, *, code: str | None = None) -> Login:
         """A stolen session is no way to guess the password, nor the code: the same waits hold, until both are right."""
@@ -166,6 +171,12 @@ async def by_email(session: AsyncSession, email: str) -> Login | None:
     return found
 
 
+async def tell(session: AsyncSession, login: Login, notice: str, *, about: str | None = None, now: datetime) -> None:
+    """Tell a member by mail what became of their log-in. Staff are few and known."""
+    if login.member_id is not None and login.account_id is not None:
+        await mailing.tell(session, notice, account=login.account_id, member=login.member_id, about=about, now=now)
+
+
 def _normal(email: str) -> str:
     """One spelling of an address; what is none is nobody's, and is refused as a wrong one is."""
     try:
@@ -187,13 +198,6 @@ def _use(login: Login, code: str, now: datetime) -> bool:
 async def _use_any(session: AsyncSession, login: Login, code: str, now: datetime) -> bool:
     """Whether it is the app's code of now or one for recovery, which is used up then. The row is locked."""
     return _use(login, code, now) or await recovery.use(session, login.id, code, now=now)
-
-
-async def _tell(session: AsyncSession, login: Login, device: Device, now: datetime) -> None:
-    """A member, by mail: of when and with what, not of the network, which no message keeps. Staff are few and known."""
-    if login.member_id is not None and login.account_id is not None:
-        about = f"{device.browser}, {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        await mailing.tell(session, "new_login", account=login.account_id, member=login.member_id, about=about, now=now)
 
 
 async def _uncount(session: AsyncSession, key: str) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend import ids
 from backend.accounts import challenges, mailing, sessions, throttle
-from backend.accounts.logins import by_email
+from backend.accounts.logins import by_email, tell
 from backend.accounts.passwords import Passwords, acceptable
 from backend.registry.account_tables import Member, Staff
 from backend.registry.database import Database
@@ -46,6 +46,7 @@ async def follow(database: Database, passwords: Passwords, token: str, password:
         used.contact = None
         login.password_hash, login.changed_at = kept, now
         await sessions.end_all(session, login.id)
+        await tell(session, login, "password_changed", now=now)
         for key in keys_in(session).indexes(email):
             await throttle.forgive(session, key)
 

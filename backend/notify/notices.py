@@ -84,6 +84,10 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "invitation": "{service}: you are invited to an account",
     "registered": "{service}: you have an account already",
     "new_login": "{service}: a new log-in",
+    "password_changed": "{service}: your password was changed",
+    "factor_on": "{service}: the second factor is on",
+    "factor_off": "{service}: the second factor is off",
+    "moving": "{service}: another address for your account",
     "bounced": "{service}: a contact of your account gets no messages",
     "contact_email": "{service}: send warnings to this address?",
     "contact_sms": "{service}: your code",
@@ -138,6 +142,26 @@ Log in with it; if you forgot the password, ask for a new one there. If it was n
 
 If it was you, there is nothing to do. If it was not, set a new password at once ("forgot password"), which ends \
 all log-ins, and switch the second factor on.
+""",
+    "password_changed": """The password of your account at {service} was changed just now, and all other log-ins ended.
+
+If it was you, there is nothing to do. If it was not, set a new one at once ("forgot password").
+""",
+    "factor_on": """From now on a log-in to your account at {service} needs the code of an authenticator app, or one \
+of the recovery codes that were shown. All other log-ins ended.
+
+If it was you, there is nothing to do. If it was not, write to us at once: whoever did it knows your password.
+""",
+    "factor_off": """Your account at {service} is no longer protected by a second factor: its password alone opens it.
+
+If it was you, there is nothing to do. If it was not, set a new password at once ("forgot password"), which ends \
+all log-ins, and switch the second factor on.
+""",
+    "moving": """Somebody, you we hope, asked that your account at {service} goes by another e-mail address. It does \
+once that address was confirmed.
+
+If it was you, there is nothing to do here. If it was not, set a new password at once ("forgot password"), which ends \
+all log-ins.
 """,
     "bounced": """A contact of your account ({about}) gets no messages any more: its server says for good that there \
 is no such address or number. What it was to tell goes to your other contacts.

@@ -61,6 +61,8 @@ async def of_member(
             session, purpose, contact=contact, account=member.account_id, member=member.id, now=now
         )
         await mailing.send(session, asked, account=member.account_id, member=member.id, now=now)
+        if field == "email":  # to the address that still is theirs
+            await mailing.tell(session, "moving", account=member.account_id, member=member.id, now=now)
     return None
 
 

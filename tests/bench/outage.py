@@ -2,7 +2,8 @@
 
 Real registry, outbox and dispatcher, as in the service; the time is made up. CPU, not time by the wall. From the first
 unanswered poll to the message there are eight polls of every machine. `outage_100k_cpu_s` is what those three cost
-at which something comes of it: the first unanswered one, the one at which all warnings fire, the one with the message.
+at which something comes of it: the first unanswered one, the one at which all warnings fire, the one with the message;
+`outage_100k_beyond_judging_cpu_s` is that without what judging three such polls costs when nothing comes of them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 from uuid import uuid4
 
 from agent.wire import Batch, Reading, State
@@ -110,9 +112,12 @@ async def measured(folder: Path, well: Callable[[datetime], Reading]) -> dict[st
     finally:
         await database.close()
     total = SITES * MACHINES
+    of_note_s = outage_s[0] + outage_s[5] + outage_s[7]
+    plain_s = median(outage_s[1:5])
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures = {
-        "outage_100k_cpu_s": outage_s[0] + outage_s[5] + outage_s[7],
+        "outage_100k_cpu_s": of_note_s,
+        "outage_100k_beyond_judging_cpu_s": of_note_s - 3 * plain_s,
         "outage_100k_all_polls_cpu_s": sum(outage_s),
         "outage_100k_restart_cpu_s": restart_s,
         "outage_100k_recovery_cpu_s": sum(back_s),
@@ -121,7 +126,8 @@ async def measured(folder: Path, well: Callable[[datetime], Reading]) -> dict[st
     print(f"{total:,} machines of {SITES} sites stop answering; CPU seconds")
     print(f"  a poll of all, all well                   {well_s:>12.2f} s")
     print(f"  each poll from the first unanswered one   {' '.join(f'{each:.2f}' for each in outage_s)} s")
-    print(f"  the three at which something comes of it  {figures['outage_100k_cpu_s']:>12.2f} s")
+    print(f"  the three at which something comes of it  {of_note_s:>12.2f} s")
+    print(f"  of that beyond judging three polls        {figures['outage_100k_beyond_judging_cpu_s']:>12.2f} s")
     print(f"  messages                                  {messages:>12}")
     print(f"  the first poll after a restart in it      {restart_s:>12.2f} s")
     print(f"  three polls until all are well again      {sum(back_s):>12.2f} s")

@@ -7,8 +7,8 @@ from datetime import timedelta
 from tests.backend.readings import batch, reading
 from tests.promises.service import PASSWORD, Service, years_ago
 
-OF_THE_SERVICE = {"audit_log", "audit_digests", "listening"}
-"""What happened, when and by what kind of visitor; nobody's name."""
+OF_THE_SERVICE = {"audit_log", "audit_digests", "listening", "tries"}
+"""What happened, when and by what kind of visitor, and how often somebody tried, by a keyed hash; nobody's name."""
 
 
 def rows(here: Service) -> dict[str, int]:

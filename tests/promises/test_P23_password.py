@@ -160,6 +160,24 @@ async def test_a_log_in_from_elsewhere_is_told_by_mail_and_no_address_is_kept(he
     assert "127.0.0" not in here.dump()
 
 
+async def test_what_is_changed_of_a_log_in_is_told_by_mail_to_the_address_it_had(here: Service) -> None:
+    owner = await here.register("a@farm.example")
+    await here.second_factor(owner)
+    changed = {"password": PASSWORD, "new_password": f"{PASSWORD}, changed"}
+    assert (await here.post("/v1/password", changed, owner.token)).status == 204
+    dropped = {"password": changed["new_password"], "code": owner.recovery[0]}
+    assert (await here.post("/v1/second-factor/drop", dropped, owner.token)).status == 204
+    moved = {"field": "email", "value": "new@farm.example"}
+    assert (await here.post("/v1/corrections", moved, owner.token)).status < 300
+    told = ("second factor is on", "password was changed", "second factor is off", "another address")
+
+    def heard() -> set[str]:
+        mails = [mail for mail in here.mails.mails if str(mail["To"]) == owner.email]
+        return {each for each in told for mail in mails if each in str(mail["Subject"])}
+
+    await until(lambda: heard() == set(told))
+
+
 async def test_one_can_log_out_everywhere_at_once(here: Service) -> None:
     owner = await here.register("a@farm.example")
     this, *others = [await here.log_in(owner.email, owner.password) for _ in range(3)]
