@@ -52,7 +52,7 @@ class Archive:
         try:
             self._zip = ZipFile(file)
         except (BadZipFile, OSError, NotImplementedError) as error:
-            raise BadArchive(f"{file} is no ZIP that can be read ({type(error).__name__})") from error
+            raise BadArchive(f"no ZIP that can be read ({type(error).__name__})") from error
         try:
             self._entries = _checked(self._zip.infolist())
             self.manifest = self._manifest()
