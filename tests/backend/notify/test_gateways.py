@@ -49,9 +49,11 @@ class Line:
     channel: Channel
     server: Any
     dispatcher: Dispatcher
+    hasty: Dispatcher  # the same, but that it soon gives a server up that does not answer
 
     async def dispatch(self, now: datetime) -> None:
-        await self.dispatcher.dispatch(now=now)
+        dispatcher = self.hasty if self.server.behaviour == "hangs" else self.dispatcher
+        await dispatcher.dispatch(now=now)
 
     async def first(self) -> OutboxMessage:
         """The message about what fired."""
@@ -111,7 +113,8 @@ async def line(request: pytest.FixtureRequest, north: Farm, certificate: Authori
         server, notifier = await MAKERS[channel](north, stack, certificate("127.0.0.1"))
         stack.push_async_callback(notifier.close)
         await fire(north)
-        yield Line(north, channel, server, north.dispatcher({channel: notifier}, deadline_s=0.5))
+        patient, hasty = (north.dispatcher({channel: notifier}, deadline_s=limit_s) for limit_s in (30, 1))
+        yield Line(north, channel, server, patient, hasty)
 
 
 async def test_a_server_that_takes_it_is_sent_it_once(line: Line) -> None:

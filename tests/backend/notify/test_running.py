@@ -40,7 +40,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_text_and_no_other_mail(north
             url=f"http://127.0.0.1:{texts.port}", account="AC1", token=SecretStr("x"), sender="+12025550100"
         )
         dispatcher = north.dispatcher(
-            {Channel.EMAIL: Email(smtp), Channel.SMS: Sms(Twilio(gateway, None))}, clock=lambda: at(6), deadline_s=1
+            {Channel.EMAIL: Email(smtp), Channel.SMS: Sms(Twilio(gateway, None))}, clock=lambda: at(6), deadline_s=2
         )
         async with running(dispatcher):
             await mails.entered.wait()
