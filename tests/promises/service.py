@@ -54,6 +54,7 @@ class Person:
     id: str  # of the member, or of one of the staff
     totp: str | None = None
     recovery: list[str] = field(default_factory=list)
+    confirmed: str = ""  # the code that switched the second factor on
 
 
 @dataclass
@@ -189,6 +190,7 @@ class Service:
         code = totp.code(secret, totp.step(self.now))
         confirmed = await self.post("/v1/second-factor/confirm", {"code": code}, person.token)
         assert confirmed.status == 200
+        person.confirmed = code
         person.recovery = confirmed.json["recovery_codes"]
 
     @asynccontextmanager
