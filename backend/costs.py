@@ -7,7 +7,7 @@ not tell its power is counted as unmetered.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -58,6 +58,11 @@ class Sum:
 def yesterday(zone: str, now: datetime) -> date:
     """The last day that is over there."""
     return now.astimezone(ZoneInfo(zone)).date() - timedelta(days=1)
+
+
+def today(zones: Iterable[str], now: datetime) -> date:
+    """The newest day that has begun in any of the zones, and in UTC."""
+    return max(now.astimezone(ZoneInfo(zone)).date() for zone in ("UTC", *zones))
 
 
 async def costs(

@@ -72,13 +72,14 @@ class SiteChangeRequest(Body):
 async def listed(call: Call[CostsQuery]) -> CostsReply:
     """Energy and money."""
     asked = call.query
-    if asked.day is not None and not _EARLIEST + timedelta(days=asked.days) <= asked.day <= call.now.date():
-        raise Problem(400, f"day: a day from {_EARLIEST} to today", kind="query")
     async with call.services.database.read() as session:
         if asked.site is None:
             of = list(await sites.listed(session, call.account))
         else:
             of = [await sites.find(session, call.account, asked.site)]
+    today = costs.today({site.time_zone for site in of}, call.now)
+    if asked.day is not None and not _EARLIEST + timedelta(days=asked.days) <= asked.day <= today:
+        raise Problem(400, f"day: a day from {_EARLIEST} to today", kind="query")
     found = await costs.costs(call.services.store, call.account, of, last=asked.day, days=asked.days, now=call.now)
     return CostsReply(
         costs=[

@@ -12,6 +12,7 @@ from backend.api import costs
 from backend.api.route import Call
 from backend.console import files
 from backend.console.parts import Part, may
+from backend.costs import today as begun
 
 SPANS: Final = (1, 7, 30)
 """Days that one click shows together."""
@@ -29,7 +30,7 @@ async def _costs(call: Call[Any]) -> Mapping[str, object]:
     query = costs.CostsQuery(day=call.query.day, days=call.query.days)
     found = await costs.listed(Call(call.request, call.services, query, call.bearer, call.now))
     last = max((one.last_day for one in found.costs), default=call.now.date() - timedelta(days=1))
-    today = call.now.date()
+    today = begun({one.time_zone for one in found.costs}, call.now)
     return {
         "found": found,
         "last": last,

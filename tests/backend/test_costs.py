@@ -114,3 +114,10 @@ async def test_another_accounts_site_is_neither_told_nor_changed(backend: Served
 async def test_a_day_that_cannot_be_is_refused(backend: Served, day: str) -> None:
     tenant = await backend.tenant()
     assert (await asked(backend, tenant.token, day=day))["status"] == 400
+
+
+async def test_today_is_a_day_that_has_begun_at_the_site(backend: Served) -> None:
+    tenant = await backend.tenant()
+    assert (await changed(backend, tenant, time_zone="Pacific/Kiritimati"))[0] == 204  # 14 h ahead of UTC
+    assert (await asked(backend, tenant.token, day="2026-01-02"))["status"] == 200
+    assert (await asked(backend, tenant.token, day="2026-01-03"))["status"] == 400
